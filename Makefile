@@ -1,0 +1,81 @@
+# The commands of the project. `make help` lists them; CI runs `make test`.
+SHELL := /bin/bash
+.NOTPARALLEL:
+# A toolchain that was installed a moment ago is found without a new login.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+.DEFAULT_GOAL := help
+
+target := $(or $(CARGO_TARGET_DIR),target)
+ctest := ctest --output-on-failure --parallel 2 --no-tests=error --test-dir
+figures = scripts/with-server --deadline 600 python3 tests/figures/figures.py $(1) \
+	build/test/tests/figures/workload build/cargo/release/libwsstream.so
+
+.PHONY: help
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
+
+.PHONY: demo
+demo: ## build the library, start the test server and let the example talk to it
+	@scripts/prepare demo
+	@$(MAKE) --no-print-directory server
+	@scripts/quietly "library and examples" scripts/build-c demo -DWSSTREAM_TESTS=OFF
+	@scripts/with-server --deadline 30 sh -c 'build/demo/examples/echo "$$WSSTREAM_TEST_URL/echo"'
+
+.PHONY: test
+test: ## every test
+	@scripts/prepare test
+	@$(MAKE) --no-print-directory test-rust check-interface test-c test-sanitized autobahn test-figures
+
+.PHONY: check
+check: ## the developer's loop: format, lints, licences, interface, tests of Rust and C
+	@scripts/prepare check
+	@cargo xtask check
+	@$(MAKE) --no-print-directory test-rust test-c
+
+.PHONY: server
+server: ## build the test server
+	@scripts/quietly "test server" cargo build --locked --package wsstream-test-server
+
+.PHONY: test-rust
+test-rust: ## the tests of the Rust workspace
+	@cargo test --locked --workspace --quiet
+
+.PHONY: check-interface
+check-interface: ## compare header, its documentation, symbols and layout with what is committed
+	@for part in "header --check" "symbols --check" "layout --check" docs-lines example; do \
+		scripts/quietly "$$part" cargo xtask $$part || exit; done
+
+.PHONY: header
+header: ## write the header and the lists made from the source
+	@for part in header symbols layout; do cargo xtask $$part || exit; done
+
+.PHONY: test-c
+test-c: ## the C programs against the release library, plain and under valgrind
+	@scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
+	@$(ctest) build/test
+
+.PHONY: test-sanitized
+test-sanitized: ## the C programs under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/quietly "C programs with sanitizers" scripts/build-c sanitized -DWSSTREAM_SANITIZE=ON
+	@$(ctest) build/sanitized
+
+.PHONY: autobahn
+autobahn: ## the Autobahn test suite
+	@scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
+	@tests/autobahn/run.sh build/test/examples/autobahn_testee
+
+.PHONY: test-figures
+test-figures: ## compare the costs of a small message with those recorded
+	@scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
+	@$(call figures,compare)
+
+.PHONY: figures
+figures: ## record the costs of a small message
+	@scripts/prepare test
+	@$(MAKE) --no-print-directory server
+	@scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
+	@$(call figures,record)
+
+.PHONY: clean
+clean: ## remove everything that was built
+	@rm -rf build $(target)

@@ -1,0 +1,58 @@
+# C programs over the header, and how ctest runs them: one beside a test server of its own, with a deadline.
+find_package(Threads REQUIRED)
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+
+set(wsstream_with_server "${PROJECT_SOURCE_DIR}/scripts/with-server")
+
+# The test server, as Cargo's own tests build it.
+set(wsstream_workspace_target_dir "${PROJECT_SOURCE_DIR}/target")
+if(DEFINED ENV{CARGO_TARGET_DIR})
+  set(wsstream_workspace_target_dir "$ENV{CARGO_TARGET_DIR}")
+endif()
+set(wsstream_test_server "${wsstream_workspace_target_dir}/debug/wsstream-test-server")
+if(WSSTREAM_TESTS)
+  add_custom_target(wsstream_test_server ALL
+    COMMAND "${WSSTREAM_CARGO}" build --quiet --locked --package wsstream-test-server
+            --target-dir "${wsstream_workspace_target_dir}"
+    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+    BYPRODUCTS "${wsstream_test_server}"
+    COMMENT "Building the test server with Cargo"
+    USES_TERMINAL
+    VERBATIM)
+endif()
+
+# wsstream_add_program(NAME SOURCE): a program that links the library, in C99 without warnings.
+function(wsstream_add_program name source)
+  add_executable(${name} "${source}")
+  target_link_libraries(${name} PRIVATE wsstream::wsstream Threads::Threads)
+  target_compile_definitions(${name} PRIVATE _POSIX_C_SOURCE=200809L)
+  target_compile_options(${name} PRIVATE -Wall -Wextra -Werror -pedantic -g)
+  set_target_properties(${name} PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
+  if(WSSTREAM_SANITIZE)
+    set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_compile_options(${name} PRIVATE ${sanitizers})
+    target_link_options(${name} PRIVATE ${sanitizers})
+  endif()
+endfunction()
+
+# wsstream_add_test(NAME SECONDS COMMAND...): a test beside a server. ctest's own limit is the outer one and never the
+# first to strike: with-server says more about what it ends.
+function(wsstream_add_test name seconds)
+  math(EXPR outer "${seconds} + 30")
+  math(EXPR inner "${seconds} - 5")
+  add_test(NAME ${name}
+    COMMAND Python3::Interpreter "${wsstream_with_server}" --deadline ${seconds} ${ARGN})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${outer}
+    ENVIRONMENT "WSSTREAM_TEST_DEADLINE_S=${inner};WSSTREAM_TEST_SERVER=${wsstream_test_server}")
+endfunction()
+
+# wsstream_add_program_test(PROGRAM [ARGUMENTS...]): runs a program as it is, and under valgrind if that is asked for.
+function(wsstream_add_program_test name)
+  wsstream_add_test(${name} 65 $<TARGET_FILE:${name}> ${ARGN})
+  if(WSSTREAM_MEMCHECK)
+    find_program(WSSTREAM_VALGRIND valgrind REQUIRED)
+    wsstream_add_test(${name}.memcheck 305 "${WSSTREAM_VALGRIND}" --quiet --error-exitcode=99 --leak-check=full
+      --show-leak-kinds=definite --errors-for-leak-kinds=definite --fair-sched=yes $<TARGET_FILE:${name}> ${ARGN})
+    set_tests_properties(${name}.memcheck PROPERTIES LABELS memcheck)
+  endif()
+endfunction()

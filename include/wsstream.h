@@ -1,0 +1,1134 @@
+// Made by `cargo xtask header` from src/ffi; do not edit.
+//
+// wsstream: the web's WebSocketStream for C and every language that can call C.
+//
+// A stream is one WebSocket connection of a client: messages are read from it and written to it, on any thread, with
+// backpressure in both directions. The smallest complete program, examples/echo.c:
+//
+//     /* Says hello to a WebSocket server that echoes, shows what comes back and closes.
+//      *
+//      *   cc echo.c -lwsstream -o echo && ./echo ws://127.0.0.1:9000/echo
+//      */
+//     #include <stdio.h>
+//     #include <stdlib.h>
+//     #include <wsstream.h>
+//
+//     /* Ends the program unless `status` is OK, and says what failed and why. */
+//     static void check(const char *call, wsstream_status status, wsstream *stream) {
+//       const wsstream_close_info *closed;
+//       if (status == WSSTREAM_OK) return;
+//       fprintf(stderr, "%s: %s\n", call, wsstream_status_text(status));
+//       wsstream_wait_closed(stream, 0, &closed);
+//       if (closed != NULL) fprintf(stderr, "%s\n", closed->detail);
+//       wsstream_free(stream);
+//       exit(EXIT_FAILURE);
+//     }
+//
+//     int main(int argc, char **argv) {
+//       wsstream *stream = NULL;
+//       wsstream_message message;
+//       const wsstream_close_info *closed;
+//       wsstream_status status;
+//
+//       if (argc != 2) {
+//         fprintf(stderr, "usage: %s ws://HOST[:PORT]/PATH\n", argv[0]);
+//         return EXIT_FAILURE;
+//       }
+//       status = wsstream_open(argv[1], WSSTREAM_NUL, NULL, &stream);
+//       check("open", status, stream);
+//       check("wait_opened", wsstream_wait_opened(stream, WSSTREAM_FOREVER), stream);
+//       printf("url:      %s\n", wsstream_url(stream));
+//       printf("protocol: \"%s\"\n", wsstream_protocol(stream));
+//
+//       status = wsstream_write(stream, WSSTREAM_TEXT, "hello", 5, WSSTREAM_FOREVER);
+//       check("write", status, stream);
+//       check("read", wsstream_read(stream, WSSTREAM_FOREVER, &message), stream);
+//       printf("message:  \"%.*s\"\n", (int)message.size, (const char *)message.data);
+//       wsstream_message_release(&message);
+//
+//       check("close", wsstream_close(stream, 1000, "bye", WSSTREAM_NUL), stream);
+//       status = wsstream_wait_closed(stream, WSSTREAM_FOREVER, &closed);
+//       check("wait_closed", status, stream);
+//       printf("closed:   code %d, reason \"%s\", %s\n", closed->code, closed->reason,
+//              closed->clean ? "clean" : "unclean");
+//       wsstream_free(stream);
+//       return EXIT_SUCCESS;
+//     }
+//
+// THE CONVENTIONS
+//
+// Status     A call that can fail answers a wsstream_status: 0 is WSSTREAM_OK, positive an expected outcome, negative
+//            an error. Below, ERR_STATE stands for WSSTREAM_ERR_STATE, and so on. Checks come in this order:
+//            ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, the end of the half, AGAIN. errno after a call is
+//            unspecified.
+// Handles    are opaque and good on any thread. NULL where a handle is needed is ERR_ARGUMENT ("" or NULL from
+//            functions that return texts), never a crash; freeing NULL does nothing. Output arguments are zeroed on
+//            every status but OK, unless a function says otherwise.
+// Texts      go in as pointer and size in bytes, UTF-8; for const char * the size WSSTREAM_NUL says "NUL-terminated".
+//            NULL is allowed where the size is 0. Payloads and buffers never take WSSTREAM_NUL: a size over
+//            PTRDIFF_MAX is ERR_ARGUMENT. Texts come out NUL-terminated and stay valid until the handle is freed.
+//            Message data is not NUL-terminated.
+// Time       timeout_ms is in milliseconds. Negative (WSSTREAM_FOREVER) waits for ever; 0 never waits for the
+//            network. When time runs out the answer is AGAIN: reads and writes have then taken nothing; what a wait
+//            waits for goes on. A signal handler does not interrupt a call.
+// Halves     Reading is one half, writing the other: one call at a time in each, a second one is ERR_BUSY at once.
+//            Everything else is welcome at any time from any thread.
+// Callbacks  run on a thread of the library and never inside a call of the program. In them every timeout other than
+//            0 is ERR_DEADLOCK. They must not throw, longjmp or pthread_exit: an exception ends the process with a
+//            message. Do not pthread_cancel a thread inside a call.
+// Bugs       of the library end that one stream with ERR_INTERNAL.
+// Manners    No signal handler, no SIGPIPE, nothing printed, no call to initialise. Descriptors are close-on-exec.
+//            The library's threads are named wsstream... and block every signal. It is never unloaded.
+// fork       In the child, streams made before are dead: calls answer ERR_FORKED; wsstream_free releases the child's
+//            share and sends nothing. Options and messages go on working, and new streams may be opened.
+// Growth     wsstream_message and wsstream_chunk never change their size. What the library fills carries or takes a
+//            size and grows at its end only. Later versions may add statuses and enumerators.
+//
+// Every function says who owns what, which threads may call it, whether it may block, what it answers, how long what
+// it gives is valid, and which version brought it.
+
+#ifndef WSSTREAM_H
+#define WSSTREAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// -------------------------------------------------------------------------------------------------------------------
+// STATUS
+
+// What a call answers: 0 is OK, positive an expected outcome, negative an error.
+//
+// Later versions may add some: treat an unknown negative one as WSSTREAM_ERR_CONNECTION, an unknown positive one as
+// WSSTREAM_AGAIN.
+typedef int32_t wsstream_status;
+
+// The values of wsstream_status; they never change.
+enum {
+  // The call did what it was asked to do.
+  WSSTREAM_OK = 0,
+  // The readable side has ended; there is no further message.
+  WSSTREAM_DONE = 1,
+  // Not yet: nothing was taken, call again later.
+  WSSTREAM_AGAIN = 2,
+  // The write was taken whole and is still on its way; never send it again.
+  WSSTREAM_QUEUED = 3,
+  // An argument is NULL, unknown, out of range or not UTF-8.
+  WSSTREAM_ERR_ARGUMENT = -1,
+  // The URL, the sub-protocol list or the close reason is not legal.
+  WSSTREAM_ERR_SYNTAX = -2,
+  // The close code is one that may not be sent.
+  WSSTREAM_ERR_ACCESS = -3,
+  // This half of the stream has ended, or the call does not fit its state now.
+  WSSTREAM_ERR_STATE = -4,
+  // The opening was aborted.
+  WSSTREAM_ERR_ABORTED = -5,
+  // The connection failed or ended uncleanly.
+  WSSTREAM_ERR_CONNECTION = -6,
+  // Another call is in the same half of the stream.
+  WSSTREAM_ERR_BUSY = -7,
+  // The stream is from before a fork.
+  WSSTREAM_ERR_FORKED = -8,
+  // A call with a timeout other than 0 was made inside a callback.
+  WSSTREAM_ERR_DEADLOCK = -9,
+  // Not in this build, or an unknown option number.
+  WSSTREAM_ERR_UNSUPPORTED = -10,
+  // The system refused a thread, a descriptor or memory; nothing has changed.
+  WSSTREAM_ERR_RESOURCE = -11,
+  // A bug in the library has ended this stream.
+  WSSTREAM_ERR_INTERNAL = -99
+};
+
+// Answers the name of a status, such as "WSSTREAM_ERR_BUSY".
+//
+// Ownership: the text belongs to the library.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    none; "WSSTREAM_UNKNOWN" for a number this version does not know, never NULL.
+// Lifetime:  valid for ever.
+// Since:     0.1
+const char *wsstream_status_name(wsstream_status status);
+
+// Answers one English sentence on a status, for a log.
+//
+// Ownership: the text belongs to the library.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    none; a sentence that says so for a number this version does not know, never NULL.
+// Lifetime:  valid for ever.
+// Since:     0.1
+const char *wsstream_status_text(wsstream_status status);
+
+// -------------------------------------------------------------------------------------------------------------------
+// OPEN, WRITE, READ, CLOSE
+
+// A WebSocketStream.
+typedef struct wsstream wsstream;
+
+// What streams are opened with. One finished object can open many streams, also at once.
+typedef struct wsstream_options wsstream_options;
+
+// As the size of a text: it is NUL-terminated.
+#define WSSTREAM_NUL ((size_t)-1)
+
+// As a timeout: wait for ever.
+#define WSSTREAM_FOREVER ((int64_t)-1)
+
+// As a close code: none, which sends an empty Close frame.
+#define WSSTREAM_NO_CODE ((int32_t)-1)
+
+// The type of a message.
+enum {
+  // UTF-8 text.
+  WSSTREAM_TEXT = 1,
+  // Bytes.
+  WSSTREAM_BINARY = 2
+};
+
+// Flags of a message and its parts.
+enum {
+  // The last part of its message.
+  WSSTREAM_FIN = 1,
+  // More will be written soon: bytes may be held back for up to 5 ms.
+  WSSTREAM_MORE = 2,
+  // Do not compress this message; counts in its first part.
+  WSSTREAM_NO_COMPRESS = 4
+};
+
+// A whole message, received by reference. Copying the struct moves ownership; never changes its size.
+typedef struct wsstream_message {
+  // WSSTREAM_TEXT or WSSTREAM_BINARY; 0 in one that was released.
+  uint32_t type;
+  // WSSTREAM_FIN.
+  uint32_t flags;
+  // The bytes, not NUL-terminated. Never NULL in a message, not even in an empty one.
+  const uint8_t *data;
+  // Bytes at data.
+  size_t size;
+  // What keeps the bytes alive; leave it alone.
+  void *owner;
+} wsstream_message;
+
+// How a stream ended. Written once before anybody can see it, never changed, readable from any thread until the
+// stream is freed.
+typedef struct wsstream_close_info {
+  // Bytes that this library filled; later versions append fields: ask with WSSTREAM_HAS.
+  size_t struct_size;
+  // Of the peer's Close. 1005: it carried none; 1006: no Close was received.
+  uint16_t code;
+  // 1 when both sides sent a Close and no write was unfinished, else 0. Never derive it from the code.
+  uint8_t clean;
+  // Who began the end: WSSTREAM_INITIATOR_*
+  uint8_t initiator;
+  // Where it ended: WSSTREAM_PHASE_*
+  uint32_t phase;
+  // Why it ended, for decisions: WSSTREAM_CAUSE_*
+  uint32_t cause;
+  // errno of the system call that failed, else 0.
+  int32_t os_error;
+  // The HTTP status of a refused upgrade, else 0.
+  int32_t http_status;
+  // The code in the Close that was sent; 0: none was sent, 1005: it was sent without a code.
+  uint16_t sent_code;
+  // Always 0.
+  uint16_t reserved;
+  // The reason in the peer's Close, UTF-8, NUL-terminated; may contain U+0000. Never NULL.
+  const char *reason;
+  // Bytes of reason, without the NUL at its end.
+  size_t reason_size;
+  // One English sentence for a log, never for a decision. Never NULL.
+  const char *detail;
+  // Bytes of detail, without the NUL at its end.
+  size_t detail_size;
+  // What had come of a refused upgrade's body, at most 4096 bytes, NUL-terminated. Never NULL.
+  const char *response_body;
+  // Bytes of response_body, without the NUL at its end.
+  size_t response_body_size;
+} wsstream_close_info;
+
+// Whether the library that filled *pointer knows this field: WSSTREAM_HAS(wsstream_close_info, info, response_body).
+#define WSSTREAM_HAS(type, pointer, field) \
+  ((pointer)->struct_size >= offsetof(type, field) + sizeof((pointer)->field))
+
+// Begins to connect to a WebSocket server and gives the stream at once.
+//
+// Ownership: url is copied; options are read during the call and may be NULL, which means every default;
+//            the caller ends the stream in out with wsstream_free.
+// Threads:   any, also many at once with the same options.
+// Blocking:  never; connecting goes on by itself, wsstream_wait_opened waits for it.
+// Errors:    ERR_ARGUMENT (also: options that contradict each other), ERR_SYNTAX (the URL), ERR_RESOURCE,
+//            ERR_UNSUPPORTED (a scheme this version does not have).
+// Lifetime:  the stream is valid until wsstream_free.
+// Since:     0.1
+//
+// The URL is ws: or wss: (http: and https: mean the same two), has no fragment and is made canonical, as
+// wsstream_url then shows. What the network and the server have against it comes from wsstream_wait_opened.
+wsstream_status wsstream_open(const char *url,
+                              size_t size,
+                              const wsstream_options *options,
+                              wsstream **out);
+
+// Waits until the stream is open or can no longer become so.
+//
+// Ownership: nothing changes hands.
+// Threads:   any number of threads at once.
+// Blocking:  up to timeout_ms; not with 0.
+// Errors:    AGAIN, ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_CONNECTION (it could not be opened), ERR_ABORTED,
+//            ERR_STATE (freed), ERR_INTERNAL.
+// Lifetime:  once it is not AGAIN the answer stays the same for ever.
+// Since:     0.1
+//
+// It waits and is no predicate: OK is 0. When it is an error, wsstream_wait_closed has the answer already and says
+// why.
+wsstream_status wsstream_wait_opened(wsstream *stream, int64_t timeout_ms);
+
+// Sends one whole message.
+//
+// Ownership: data is read during the call only.
+// Threads:   any; one at a time in the write half, a second one answers ERR_BUSY at once.
+// Blocking:  up to timeout_ms, while connecting and while more than WRITE_BUFFER_SIZE bytes are on their way;
+//            not with 0.
+// Errors:    AGAIN (nothing was taken), QUEUED (taken whole: do not send it again), ERR_ARGUMENT (also: text that is
+//            not UTF-8), ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE (closed, freed, or inside a message of
+//            wsstream_write_some), ERR_CONNECTION, ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
+// Lifetime:  nothing to release.
+// Since:     0.1
+//
+// OK and QUEUED both mean that the library has the message and sends it by itself; neither means delivery. data may
+// be NULL when size is 0: an empty message. After an ERR_ARGUMENT the stream goes on.
+wsstream_status wsstream_write(wsstream *stream,
+                               uint32_t type,
+                               const void *data,
+                               size_t size,
+                               int64_t timeout_ms);
+
+// Receives one whole message, by reference.
+//
+// Ownership: the caller releases the message in out with wsstream_message_release.
+// Threads:   any; one at a time in the read half, a second one answers ERR_BUSY at once.
+// Blocking:  up to timeout_ms for a whole message, also while connecting; not with 0.
+// Errors:    AGAIN (nothing was taken), DONE (the readable side has ended), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK,
+//            ERR_BUSY, ERR_STATE (freed, or inside a message begun with wsstream_read_some), ERR_CONNECTION,
+//            ERR_ABORTED, ERR_INTERNAL.
+// Lifetime:  the bytes stay valid until the message is released, on any thread, also after wsstream_free.
+// Since:     0.1
+//
+// A message keeps the larger piece of memory alive that it was received into: copy what you keep for long. out is
+// overwritten, so release the message of the last call first.
+wsstream_status wsstream_read(wsstream *stream, int64_t timeout_ms, wsstream_message *out);
+
+// Gives a message's bytes back and zeroes it.
+//
+// Ownership: takes what the message owns; the struct stays the caller's.
+// Threads:   any, also after wsstream_free and in the child of a fork.
+// Blocking:  never.
+// Errors:    none; NULL and a message that was released already do nothing.
+// Lifetime:  the bytes are invalid afterwards unless another owner was added.
+// Since:     0.1
+void wsstream_message_release(wsstream_message *message);
+
+// Starts the closing handshake.
+//
+// Ownership: reason is read during the call only.
+// Threads:   any, also inside callbacks and while other calls are in the stream.
+// Blocking:  never; wsstream_wait_closed waits for the end.
+// Errors:    ERR_ARGUMENT (also: a code outside 0 to 65535), ERR_FORKED, ERR_ACCESS (a code other than 1000 and
+//            3000 to 4999), ERR_SYNTAX (a reason over 123 bytes), ERR_STATE (freed).
+// Lifetime:  a closed stream may be closed again, which does nothing; it is not freed.
+// Since:     0.1
+//
+// WSSTREAM_NO_CODE with an empty reason sends a Close without a body; with a reason it means 1000. What was written
+// before goes out before the Close. Messages that have arrived stay readable. While connecting, this gives up the
+// opening: code and reason are then not used.
+wsstream_status wsstream_close(wsstream *stream, int32_t code, const char *reason, size_t size);
+
+// Waits for the end of the connection and says how it ended.
+//
+// Ownership: the info in out belongs to the stream; out may be NULL.
+// Threads:   any number of threads at once.
+// Blocking:  up to timeout_ms; not with 0.
+// Errors:    AGAIN, ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_CONNECTION (not clean), ERR_ABORTED (the opening was
+//            aborted), ERR_STATE (freed), ERR_INTERNAL.
+// Lifetime:  the info never changes and is valid until the stream is freed; the answer stays the same for ever.
+// Since:     0.1
+//
+// OK means a clean end. The info is set with OK, ERR_CONNECTION and ERR_ABORTED alike, NULL with AGAIN and when the
+// call itself was wrong. It reads no messages: a Close behind more unread bytes than READ_BUFFER_SIZE waits for a
+// reader.
+wsstream_status wsstream_wait_closed(wsstream *stream,
+                                     int64_t timeout_ms,
+                                     const wsstream_close_info **out);
+
+// Ends the stream for everybody and gives its handle up.
+//
+// Ownership: takes the caller's reference, the one from wsstream_open.
+// Threads:   any, also inside the stream's own callbacks; no call may begin on the pointer afterwards without a
+//            reference.
+// Blocking:  never for the network; waits for a callback of this stream that runs on another thread.
+// Errors:    none; NULL does nothing. Calls blocked in the stream answer ERR_STATE.
+// Lifetime:  the handle, its texts and its info are invalid afterwards; messages stay valid until released.
+// Since:     0.1
+//
+// Still connecting: that is given up. Open: a Close with code 1001 is sent if that needs no waiting, and written
+// data may be dropped; to be sure of it, use wsstream_close and wsstream_wait_closed first. In the child of a fork
+// it sends nothing and releases the child's share of what the parent opened.
+void wsstream_free(wsstream *stream);
+
+// -------------------------------------------------------------------------------------------------------------------
+// THE LIFE OF A STREAM
+//
+//   wsstream_open        gives the stream at once and begins to connect. Calls in both halves may be made from here
+//                        on; they wait for the opening inside their own timeout.
+//   wsstream_wait_opened answers OK once it is open. When it answers an error, wsstream_wait_closed has the reason.
+//   wsstream_read        gives one message after the other, each released with wsstream_message_release. DONE is the
+//                        end after a clean close; an unclean one is ERR_CONNECTION, and what was unread is gone
+//                        unless the peer's Close had come.
+//   wsstream_write       OK and QUEUED both mean "taken": never send it again. AGAIN and errors mean "not taken", but
+//                        for ERR_STATE and ERR_CONNECTION to a write that was already on its way.
+//   wsstream_close       starts the closing handshake and returns. What was taken goes out first. Reading goes on:
+//                        what has arrived stays readable, then DONE. Writing is over: ERR_STATE.
+//   wsstream_wait_closed answers once both sides are done, at most the options' close timeout after wsstream_close.
+//   wsstream_free        ends what is left and gives the handle up, once. Messages outlive it.
+//
+// One thread that never blocks:
+//
+//   write with timeout 0; on AGAIN ask wsstream_poll for WSSTREAM_WRITABLE and write again; on OK and QUEUED go on.
+//   read with timeout 0; on AGAIN ask wsstream_poll for WSSTREAM_READABLE and read again.
+//
+// Two threads, one that reads and one that writes, need nothing else. A thread that only writes to a peer that
+// answers can wait for ever once the answers exceed the read buffer: read on another thread, or poll for both events.
+//
+// Where one thread frees while others may still begin calls, the others hold a wsstream_ref each.
+//
+// -------------------------------------------------------------------------------------------------------------------
+// OPTIONS
+
+// Options: numbers up to 99 are set with wsstream_options_set_number, from 100 on with wsstream_options_set_text.
+enum {
+  // From resolving to open, in ms; 0: none. Default 30000.
+  WSSTREAM_OPTION_OPEN_TIMEOUT_MS = 1
+};
+
+// How much is logged: a level includes those before it.
+enum {
+  // Nothing.
+  WSSTREAM_LOG_OFF = 0,
+  // A stream ended because of a mistake.
+  WSSTREAM_LOG_ERROR = 1,
+  // Something was wrong that the library could go on from.
+  WSSTREAM_LOG_WARN = 2,
+  // Streams that open and close.
+  WSSTREAM_LOG_INFO = 3,
+  // Each step of opening and closing.
+  WSSTREAM_LOG_DEBUG = 4,
+  // Each frame.
+  WSSTREAM_LOG_TRACE = 5
+};
+
+// Called:   when something happens that the level asks for.
+// Thread:   any, also several at once.
+// Valid:    text until it returns; user_data until the on_freed of every stream opened with these options.
+// May call: nothing of this library: every call that can fail answers ERR_DEADLOCK.
+// Returns:  nothing.
+typedef void (*wsstream_log_fn)(uint32_t level, const char *text, size_t size, void *user_data);
+
+// Gives up openings: an AbortController and its signal in one.
+//
+// Shared by any number of openings, acts on a stream only until it is open. It is not a POSIX signal.
+typedef struct wsstream_aborter wsstream_aborter;
+
+// Makes options with every default.
+//
+// Ownership: the caller frees them with wsstream_options_free.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    NULL when the library has a bug.
+// Lifetime:  until freed; an open stream needs them no more.
+// Since:     0.1
+wsstream_options *wsstream_options_new(void);
+
+// Frees options.
+//
+// Ownership: takes the options.
+// Threads:   any, once no other call uses them.
+// Blocking:  never.
+// Errors:    none; NULL does nothing.
+// Lifetime:  the pointer is invalid afterwards; streams opened with it go on.
+// Since:     0.1
+void wsstream_options_free(wsstream_options *options);
+
+// Adds a sub-protocol to those that are offered, in the order of the calls.
+//
+// Ownership: protocol is copied.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT, ERR_SYNTAX (empty, a character no token has, or one that was added already in any case).
+// Lifetime:  counts for streams opened afterwards.
+// Since:     0.1
+//
+// When at least one is offered, a server that picks none fails the opening.
+wsstream_status wsstream_options_add_protocol(wsstream_options *options, const char *protocol, size_t size);
+
+// Adds a header field to the HTTP request of the opening handshake.
+//
+// Ownership: name and value are copied.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT (also: not a legal HTTP field, or one of the handshake's own).
+// Lifetime:  counts for streams opened afterwards.
+// Since:     0.1
+//
+// The handshake's own are Host, Connection, Upgrade and every Sec-WebSocket-*.
+wsstream_status wsstream_options_add_header(wsstream_options *options,
+                                            const char *name,
+                                            size_t name_size,
+                                            const char *value,
+                                            size_t value_size);
+
+// Sets an option that is a number; the list of WSSTREAM_OPTION_* has the defaults and units.
+//
+// Ownership: nothing changes hands.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT (also: a value out of range, or an option that is a text), ERR_UNSUPPORTED (unknown
+//            option).
+// Lifetime:  counts for streams opened afterwards; a later call replaces the value.
+// Since:     0.1
+wsstream_status wsstream_options_set_number(wsstream_options *options, uint32_t option, int64_t value);
+
+// Sets an option that is a text; the list of WSSTREAM_OPTION_* says what each means.
+//
+// Ownership: text is copied.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT (also: not a legal value, or an option that is a number), ERR_UNSUPPORTED (unknown
+//            option).
+// Lifetime:  counts for streams opened afterwards; a later call replaces the text.
+// Since:     0.1
+wsstream_status wsstream_options_set_text(wsstream_options *options,
+                                          uint32_t option,
+                                          const char *text,
+                                          size_t size);
+
+// Lets an aborter give up the openings that use these options.
+//
+// Ownership: the caller keeps the aborter and may free it at once.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT, ERR_UNSUPPORTED (always, in this version).
+// Lifetime:  counts for streams opened afterwards; a later call replaces the aborter.
+// Since:     0.1, as a symbol
+//
+// This version does not have aborters yet.
+wsstream_status wsstream_options_set_aborter(wsstream_options *options, wsstream_aborter *aborter);
+
+// Lets a function have what the library would log about streams opened with these options.
+//
+// Ownership: user_data stays the caller's and is handed to the function.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT (also: an unknown level), ERR_UNSUPPORTED (always, in this version).
+// Lifetime:  user_data until the on_freed of every stream opened with these options.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet.
+wsstream_status wsstream_options_set_log(wsstream_options *options,
+                                         wsstream_log_fn log,
+                                         uint32_t level,
+                                         void *user_data);
+
+// Makes an aborter.
+//
+// Ownership: the caller frees it with wsstream_aborter_free.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    NULL, always in this version.
+// Lifetime:  until freed; streams and options that use it keep what they need of it.
+// Since:     0.1, as a symbol
+//
+// This version does not have aborters yet.
+wsstream_aborter *wsstream_aborter_new(void);
+
+// Gives up every opening that uses this aborter, and those that will.
+//
+// Ownership: nothing changes hands.
+// Threads:   any, also inside callbacks.
+// Blocking:  never.
+// Errors:    none; NULL does nothing.
+// Lifetime:  an aborted aborter stays aborted.
+// Since:     0.1, as a symbol
+//
+// This version does not have aborters yet: it does nothing.
+void wsstream_aborter_abort(wsstream_aborter *aborter);
+
+// Frees an aborter without aborting anything.
+//
+// Ownership: takes the aborter.
+// Threads:   any, once no other call uses it.
+// Blocking:  never.
+// Errors:    none; NULL does nothing.
+// Lifetime:  the pointer is invalid afterwards; options and streams that use it go on.
+// Since:     0.1, as a symbol
+//
+// This version does not have aborters yet: it does nothing.
+void wsstream_aborter_free(wsstream_aborter *aborter);
+
+// -------------------------------------------------------------------------------------------------------------------
+// REFERENCES
+
+// Adds a reference, which keeps the handle valid but not the connection.
+//
+// Ownership: the caller gives the reference up with wsstream_unref.
+// Threads:   any; for threads that may begin calls while another one frees the stream.
+// Blocking:  never.
+// Errors:    NULL for NULL.
+// Lifetime:  the same pointer, valid until wsstream_unref; after wsstream_free every call on it answers ERR_STATE.
+// Since:     0.1
+wsstream *wsstream_ref(wsstream *stream);
+
+// Gives up a reference that wsstream_ref added.
+//
+// Ownership: takes that reference; the one from wsstream_open is for wsstream_free.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    none; NULL does nothing.
+// Lifetime:  the handle is invalid once the stream is freed and every reference is given up.
+// Since:     0.1
+void wsstream_unref(wsstream *stream);
+
+// -------------------------------------------------------------------------------------------------------------------
+// HOW A STREAM ENDED
+
+// Who began the end of a connection.
+enum {
+  // Nobody: it was never open.
+  WSSTREAM_INITIATOR_NONE = 0,
+  // This side sent its Close first.
+  WSSTREAM_INITIATOR_LOCAL = 1,
+  // The peer sent its Close first.
+  WSSTREAM_INITIATOR_REMOTE = 2,
+  // The transport ended without a Close.
+  WSSTREAM_INITIATOR_TRANSPORT = 3
+};
+
+// Where a stream was when it ended.
+enum {
+  // Before anything was started.
+  WSSTREAM_PHASE_START = 0,
+  // Resolving the host's name.
+  WSSTREAM_PHASE_RESOLVE = 1,
+  // Making the TCP connection.
+  WSSTREAM_PHASE_CONNECT = 2,
+  // Asking a proxy for the way.
+  WSSTREAM_PHASE_PROXY = 3,
+  // Making TLS.
+  WSSTREAM_PHASE_TLS = 4,
+  // Exchanging the opening handshake.
+  WSSTREAM_PHASE_HANDSHAKE = 5,
+  // Open.
+  WSSTREAM_PHASE_OPEN = 6,
+  // In the closing handshake.
+  WSSTREAM_PHASE_CLOSING = 7
+};
+
+// Why a stream ended, for decisions.
+enum {
+  // It ended cleanly.
+  WSSTREAM_CAUSE_NONE = 0,
+  // It was given up from this side.
+  WSSTREAM_CAUSE_ABORTED = 1,
+  // A time limit ran out.
+  WSSTREAM_CAUSE_TIMEOUT = 2,
+  // The host's name has no address.
+  WSSTREAM_CAUSE_NAME = 3,
+  // A system call failed; os_error says how.
+  WSSTREAM_CAUSE_SYSTEM = 4,
+  // The proxy refused.
+  WSSTREAM_CAUSE_PROXY = 5,
+  // The peer's certificate is not good.
+  WSSTREAM_CAUSE_CERTIFICATE = 6,
+  // TLS failed otherwise.
+  WSSTREAM_CAUSE_TLS = 7,
+  // The answer to the opening handshake was not an acceptance.
+  WSSTREAM_CAUSE_HTTP = 8,
+  // The peer broke the protocol.
+  WSSTREAM_CAUSE_PROTOCOL = 9,
+  // The peer sent text that is not UTF-8.
+  WSSTREAM_CAUSE_UTF8 = 10,
+  // A message or a header was over its limit.
+  WSSTREAM_CAUSE_TOO_BIG = 11,
+  // TCP ended without a Close.
+  WSSTREAM_CAUSE_TRUNCATED = 12,
+  // The peer's Close came while a write was unfinished.
+  WSSTREAM_CAUSE_UNSENT = 13,
+  // The system refused memory, a thread or a descriptor.
+  WSSTREAM_CAUSE_RESOURCE = 14,
+  // A bug in the library.
+  WSSTREAM_CAUSE_INTERNAL = 15
+};
+
+// -------------------------------------------------------------------------------------------------------------------
+// MORE ABOUT READING
+
+// What wsstream_read_some gave. Never changes its size.
+typedef struct wsstream_chunk {
+  // WSSTREAM_TEXT or WSSTREAM_BINARY.
+  uint32_t type;
+  // WSSTREAM_FIN with the last bytes of the message when its end is known.
+  uint32_t flags;
+  // Bytes written to the caller's buffer.
+  size_t size;
+  // Bytes of the message that are here and did not fit.
+  size_t available;
+} wsstream_chunk;
+
+// Waits for one message and takes those that are here already, up to capacity.
+//
+// Ownership: the caller releases each of the count messages; the array is the caller's.
+// Threads:   any; one at a time in the read half, a second one answers ERR_BUSY at once.
+// Blocking:  up to timeout_ms for the first message; not with 0.
+// Errors:    AGAIN, DONE, ERR_ARGUMENT (also: capacity 0), ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE,
+//            ERR_CONNECTION, ERR_ABORTED, ERR_INTERNAL.
+// Lifetime:  as with wsstream_read.
+// Since:     0.1
+//
+// OK exactly when count is over 0. Entries past count are not written with OK; all of them are zeroed otherwise.
+wsstream_status wsstream_read_many(wsstream *stream,
+                                   int64_t timeout_ms,
+                                   wsstream_message *out,
+                                   size_t capacity,
+                                   size_t *count);
+
+// Copies the next bytes of the current message into the caller's buffer.
+//
+// Ownership: buffer is written during the call only.
+// Threads:   any; one at a time in the read half, a second one answers ERR_BUSY at once.
+// Blocking:  up to timeout_ms for the first byte; not with 0.
+// Errors:    AGAIN, DONE, ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_UNSUPPORTED (always, in this version).
+// Lifetime:  nothing to release.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet. Parts of a text may split a character; without WSSTREAM_FIN there was no
+// message.
+wsstream_status wsstream_read_some(wsstream *stream,
+                                   void *buffer,
+                                   size_t capacity,
+                                   int64_t timeout_ms,
+                                   wsstream_chunk *out);
+
+// Adds an owner to a message: out gets the same bytes and is released on its own.
+//
+// Ownership: the caller releases both messages, in any order.
+// Threads:   any, several at once on the same message.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT (also: a message that was released, or out being the message itself, which is then
+//            left as it is).
+// Lifetime:  the bytes stay valid until the last owner is released.
+// Since:     0.1
+wsstream_status wsstream_message_retain(const wsstream_message *message, wsstream_message *out);
+
+// Ends the readable side: what is unread is thrown away and the closing handshake starts.
+//
+// Ownership: reason is read during the call only.
+// Threads:   any, also while another call is in the read half: that one answers DONE.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+// Lifetime:  the stream stays valid until wsstream_free.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet. A code or reason that wsstream_close would refuse becomes an empty Close.
+wsstream_status wsstream_readable_cancel(wsstream *stream, int32_t code, const char *reason, size_t size);
+
+// -------------------------------------------------------------------------------------------------------------------
+// MORE ABOUT WRITING
+
+// Sends a part of a message; the part with WSSTREAM_FIN is its last.
+//
+// Ownership: data is read during the call only.
+// Threads:   any; one at a time in the write half, a second one answers ERR_BUSY at once.
+// Blocking:  as with wsstream_write.
+// Errors:    as with wsstream_write; ERR_ARGUMENT also for a type other than that of the parts before, for unknown
+//            flags and for WSSTREAM_FIN inside a character.
+// Lifetime:  a message that was begun stays open until its WSSTREAM_FIN, also when a part was refused.
+// Since:     0.1
+//
+// Parts may be empty and may split a character. WSSTREAM_MORE lets the library hold bytes back, for 5 ms at most, so
+// that many small messages leave together; it never changes the answer. wsstream_close and wsstream_free give an
+// unfinished message up.
+wsstream_status wsstream_write_some(wsstream *stream,
+                                    uint32_t type,
+                                    const void *data,
+                                    size_t size,
+                                    uint32_t flags,
+                                    int64_t timeout_ms);
+
+// Waits until the system has every byte that was written.
+//
+// Ownership: nothing changes hands.
+// Threads:   any; one at a time in the write half, a second one answers ERR_BUSY at once.
+// Blocking:  up to timeout_ms; not with 0.
+// Errors:    AGAIN (not all; sending goes on), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE,
+//            ERR_CONNECTION, ERR_ABORTED, ERR_INTERNAL.
+// Lifetime:  nothing to release.
+// Since:     0.1
+//
+// It ends what WSSTREAM_MORE holds back at once. OK is not delivery.
+wsstream_status wsstream_flush(wsstream *stream, int64_t timeout_ms);
+
+// Ends the writable side after what was written, with a Close without a code, and waits for the end.
+//
+// Ownership: nothing changes hands.
+// Threads:   any.
+// Blocking:  up to timeout_ms; not with 0.
+// Errors:    AGAIN (started, goes on), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_UNSUPPORTED (always, in this
+//            version).
+// Lifetime:  the stream stays valid until wsstream_free.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet.
+wsstream_status wsstream_writable_close(wsstream *stream, int64_t timeout_ms);
+
+// Ends the writable side at once: what the library has not begun to send is dropped.
+//
+// Ownership: reason is read during the call only.
+// Threads:   any, also while another call is in the write half.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+// Lifetime:  the stream stays valid until wsstream_free.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet. A code or reason that wsstream_close would refuse becomes an empty Close.
+wsstream_status wsstream_writable_abort(wsstream *stream, int32_t code, const char *reason, size_t size);
+
+// -------------------------------------------------------------------------------------------------------------------
+// WAITING AND EVENT LOOPS
+
+// Events, combined with |. One holds when its call with timeout 0 would not answer AGAIN.
+enum {
+  // wsstream_wait_opened has its answer.
+  WSSTREAM_OPENED = 1,
+  // wsstream_read has a whole message, the end or an error.
+  WSSTREAM_READABLE = 2,
+  // wsstream_write would take a message, or answers the end of the half.
+  WSSTREAM_WRITABLE = 4,
+  // wsstream_wait_closed has its answer.
+  WSSTREAM_CLOSED = 8,
+  // wsstream_read_some has bytes, the end or an error.
+  WSSTREAM_READABLE_SOME = 16
+};
+
+// Waits until at least one of the events asked for holds and answers those that do.
+//
+// Ownership: nothing changes hands.
+// Threads:   any number of threads at once; never ERR_BUSY.
+// Blocking:  up to timeout_ms; not with 0.
+// Errors:    AGAIN (none holds), ERR_ARGUMENT (also: no event or an unknown one), ERR_FORKED, ERR_DEADLOCK,
+//            ERR_STATE (freed), ERR_INTERNAL.
+// Lifetime:  an event may cease to hold when another thread takes what it stood for.
+// Since:     0.1
+//
+// An event holds when its call with timeout 0 would not answer AGAIN; ended halves are readable and writable for
+// ever. Asking for WSSTREAM_READABLE lets the message at the head be received whole, up to MAX_MESSAGE_SIZE.
+wsstream_status wsstream_poll(wsstream *stream, uint32_t events, int64_t timeout_ms, uint32_t *out);
+
+// Lets the calls that wait for these events return as if their time had run out.
+//
+// Ownership: nothing changes hands.
+// Threads:   any, also inside callbacks.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT (also: no event or an unknown one), ERR_FORKED, ERR_STATE (freed).
+// Lifetime:  where no call waits for an event, the next one that would returns, once.
+// Since:     0.1
+//
+// It is not async-signal-safe: call it from a thread, not from a signal handler.
+wsstream_status wsstream_wake(wsstream *stream, uint32_t events);
+
+// Answers a descriptor for poll, epoll, kqueue and event loops, readable while a watched event holds.
+//
+// Ownership: the descriptor belongs to the stream: never close it; it may be dup()ed.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version); out is then -1.
+// Lifetime:  the same number every time, valid until wsstream_free is called.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet.
+wsstream_status wsstream_fd(wsstream *stream, int *out);
+
+// Sets the events that the stream's descriptor stands for; WSSTREAM_READABLE at first, 0 silences it.
+//
+// Ownership: nothing changes hands.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT (an unknown event), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+// Lifetime:  until the next call; it counts at once.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet.
+wsstream_status wsstream_fd_watch(wsstream *stream, uint32_t events);
+
+// -------------------------------------------------------------------------------------------------------------------
+// CALLBACKS
+
+// What a message callback answers.
+enum {
+  // Go on with the next message.
+  WSSTREAM_CONTINUE = 0,
+  // This message counts as delivered; the next one waits for wsstream_resume.
+  WSSTREAM_PAUSE = 1
+};
+
+// Called:   once, when wsstream_wait_opened has its answer, which is status; before every message and on_closed.
+// Thread:   one of the library, no lock held; those of one stream never overlap.
+// Valid:    stream until it returns; user_data until on_freed.
+// May call: everything with timeout 0, also wsstream_free; a timeout other than 0 is ERR_DEADLOCK.
+// Returns:  nothing; it must not throw.
+typedef void (*wsstream_opened_fn)(wsstream *stream, wsstream_status status, void *user_data);
+
+// Called:   once, after the stream has ended; status and info are those of wsstream_wait_closed.
+// Thread:   one of the library, no lock held; those of one stream never overlap.
+// Valid:    stream and info until it returns, and as long as the stream is not freed; user_data until on_freed.
+// May call: everything with timeout 0, also wsstream_free; a timeout other than 0 is ERR_DEADLOCK.
+// Returns:  nothing; it must not throw.
+typedef void (*wsstream_closed_fn)(wsstream *stream,
+                                   wsstream_status status,
+                                   const wsstream_close_info *info,
+                                   void *user_data);
+
+// Called:   for each message with OK; the last time, once, with DONE or an error and message NULL, before on_closed.
+// Thread:   one of the library, no lock held; those of one stream never overlap.
+// Valid:    message until it returns, wsstream_message_retain keeps it; user_data until on_freed.
+// May call: everything with timeout 0, also wsstream_free; a timeout other than 0 is ERR_DEADLOCK.
+// Returns:  WSSTREAM_CONTINUE or WSSTREAM_PAUSE; it must not throw.
+typedef uint32_t (*wsstream_message_fn)(wsstream *stream,
+                                        wsstream_status status,
+                                        const wsstream_message *message,
+                                        void *user_data);
+
+// Called:   once, when at least one of the events it was set for holds; events are those that do.
+// Thread:   one of the library, no lock held; those of one stream never overlap.
+// Valid:    stream until it returns; user_data until on_freed.
+// May call: everything with timeout 0, also wsstream_free; wsstream_on_event arms it again.
+// Returns:  nothing; it must not throw.
+typedef void (*wsstream_event_fn)(wsstream *stream, uint32_t events, void *user_data);
+
+// Called:   once, after the last callback of a stream that was freed; none of its user_data is used again.
+// Thread:   one of the library, no lock held.
+// Valid:    user_data until it returns.
+// May call: everything with timeout 0 on other streams.
+// Returns:  nothing; it must not throw.
+typedef void (*wsstream_freed_fn)(void *user_data);
+
+// Adds a function that runs once when the stream is open or can no longer become so.
+//
+// Ownership: user_data stays the caller's and is handed to the function.
+// Threads:   any, also inside callbacks.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+// Lifetime:  user_data until on_freed.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet.
+wsstream_status wsstream_on_opened(wsstream *stream, wsstream_opened_fn callback, void *user_data);
+
+// Adds a function that runs once after the stream has ended.
+//
+// Ownership: user_data stays the caller's and is handed to the function.
+// Threads:   any, also inside callbacks.
+// Blocking:  never; the function never runs inside this call.
+// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_STATE (freed).
+// Lifetime:  user_data until the function has run or wsstream_free has returned.
+// Since:     0.1
+//
+// Each registration runs exactly once, in order, also when it comes after the end; never, where the stream is freed
+// first.
+wsstream_status wsstream_on_closed(wsstream *stream, wsstream_closed_fn callback, void *user_data);
+
+// Sets the function that gets every message, in place of wsstream_read; NULL removes it.
+//
+// Ownership: user_data stays the caller's and is handed to the function.
+// Threads:   any, also inside callbacks.
+// Blocking:  a removal waits for the old function if that runs on another thread.
+// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+// Lifetime:  user_data until on_freed, or until it was replaced or removed from another thread.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet.
+wsstream_status wsstream_on_message(wsstream *stream, wsstream_message_fn callback, void *user_data);
+
+// Sets the function that runs once when at least one of the events holds: wsstream_poll as a callback; NULL removes
+// it.
+//
+// Ownership: user_data stays the caller's and is handed to the function.
+// Threads:   any, also inside callbacks.
+// Blocking:  a removal waits for the old function if that runs on another thread.
+// Errors:    ERR_ARGUMENT (also: no event or an unknown one), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+// Lifetime:  user_data until on_freed, or until it was replaced or removed from another thread.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet.
+wsstream_status wsstream_on_event(wsstream *stream,
+                                  uint32_t events,
+                                  wsstream_event_fn callback,
+                                  void *user_data);
+
+// Adds a function that runs once after the last callback of the stream, when it is freed.
+//
+// Ownership: user_data stays the caller's and is handed to the function.
+// Threads:   any, also inside callbacks.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+// Lifetime:  user_data until the function has run.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet.
+wsstream_status wsstream_on_freed(wsstream *stream, wsstream_freed_fn callback, void *user_data);
+
+// Lets a message callback that answered WSSTREAM_PAUSE have the next message.
+//
+// Ownership: nothing changes hands.
+// Threads:   any, also inside callbacks.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+// Lifetime:  when it comes before the WSSTREAM_PAUSE was returned, that one has no effect.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet.
+wsstream_status wsstream_resume(wsstream *stream);
+
+// -------------------------------------------------------------------------------------------------------------------
+// WHAT IS KNOWN ABOUT A STREAM
+
+// What a stream has done so far, since it was opened. Grows at its end only.
+typedef struct wsstream_statistics {
+  // Messages given to the program or queued for it.
+  uint64_t messages_received;
+  // Messages taken from the program.
+  uint64_t messages_sent;
+  // Bytes of received messages, after decompression.
+  uint64_t payload_received;
+  // Bytes of sent messages, before compression.
+  uint64_t payload_sent;
+  // Bytes received from the connection.
+  uint64_t wire_received;
+  // Bytes given to the connection.
+  uint64_t wire_sent;
+  // Messages received and not read yet.
+  uint64_t unread_messages;
+  // Bytes received and not read yet.
+  uint64_t unread;
+  // Bytes taken and not given to the system yet: the web's bufferedAmount.
+  uint64_t unsent;
+  // Pings of the peer.
+  uint64_t pings_received;
+  // Pings of the library.
+  uint64_t pings_sent;
+  // Pongs of the peer.
+  uint64_t pongs_received;
+  // Microseconds that the last pong took; 0 before the first.
+  uint64_t round_trip_us;
+} wsstream_statistics;
+
+// Answers the URL of the stream, as it was made canonical.
+//
+// Ownership: the text belongs to the stream.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    none; "" for NULL, never NULL.
+// Lifetime:  from wsstream_open on, valid until the stream is freed.
+// Since:     0.1
+const char *wsstream_url(wsstream *stream);
+
+// Answers the sub-protocol that the server picked.
+//
+// Ownership: the text belongs to the stream.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    none; "" until the stream is open, when there is none, and for NULL; never NULL.
+// Lifetime:  valid until the stream is freed.
+// Since:     0.1
+const char *wsstream_protocol(wsstream *stream);
+
+// Answers the extensions that were agreed on, as in the response.
+//
+// Ownership: the text belongs to the stream.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    none; "" until the stream is open, when there is none, and for NULL; never NULL.
+// Lifetime:  valid until the stream is freed.
+// Since:     0.1
+const char *wsstream_extensions(wsstream *stream);
+
+// Answers the index-th value, from 0, of a header field in the HTTP response, also of a refused upgrade.
+//
+// Ownership: name is read during the call only; the text belongs to the stream.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    NULL, always in this version.
+// Lifetime:  valid until the stream is freed.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet. Names are compared without case.
+const char *wsstream_response_header(wsstream *stream, const char *name, size_t size, size_t index);
+
+// Fills out with the stream's counters.
+//
+// Ownership: out is the caller's; out_size is its size in bytes, as the program was compiled.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+// Lifetime:  nothing to release.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet. Bytes of out that the library does not know are zeroed.
+wsstream_status wsstream_statistics_get(wsstream *stream, wsstream_statistics *out, size_t out_size);
+
+// -------------------------------------------------------------------------------------------------------------------
+// THE LIBRARY
+
+// The version of this interface: a library fits when its upper 16 bits are the same and it is not smaller.
+#define WSSTREAM_ABI_VERSION 0x000100u
+
+// Answers the version of the interface this library has, to be compared with WSSTREAM_ABI_VERSION.
+//
+// Ownership: nothing changes hands.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    none.
+// Lifetime:  the number of a loaded library never changes.
+// Since:     0.1
+//
+// The library fits the program when the upper 16 bits are the same and the number is not smaller than the one the
+// program was compiled with.
+uint32_t wsstream_abi_version(void);
+
+// Answers the version of the library as text, such as "0.1.0".
+//
+// Ownership: the text belongs to the library.
+// Threads:   any.
+// Blocking:  never.
+// Errors:    none; never NULL.
+// Lifetime:  valid for ever.
+// Since:     0.1
+const char *wsstream_version(void);
+
+// Ends the library's threads when no stream exists; the next open starts them again.
+//
+// Ownership: nothing changes hands.
+// Threads:   any.
+// Blocking:  up to timeout_ms; not with 0.
+// Errors:    ERR_DEADLOCK, ERR_UNSUPPORTED (always, in this version).
+// Lifetime:  nothing to release.
+// Since:     0.1, as a symbol
+//
+// This version does not have it yet.
+wsstream_status wsstream_runtime_stop(int64_t timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,20 @@
+//! The server that the tests, examples and benchmarks of wsstream talk to.
+//!
+//! What it does on a connection is chosen by the URL; `grammar` is the table of all that. It is
+//! loopback only, one thread per connection, and no part of the library.
+
+pub mod audit;
+pub mod behaviour;
+pub mod connection;
+pub mod frame;
+pub mod grammar;
+pub mod handshake;
+pub mod query;
+pub mod record;
+pub mod request;
+pub mod server;
+pub mod session;
+pub mod token;
+pub mod wire;
+
+pub use server::Server;

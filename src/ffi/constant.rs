@@ -1,0 +1,96 @@
+//! The sentinels and the small enumerations of the header, which C gets as macros and enumerators.
+//!
+//! Those of the close info, the statuses and the options are made from the lists of `stream`; what the numbers mean
+//! is said here, what they do is known below.
+
+/// The version of this interface: same upper 16 bits and not smaller than the program's is compatible.
+pub const WSSTREAM_ABI_VERSION: u32 = 0x0000_0100;
+
+/// As the size of a string: it is NUL-terminated.
+pub const WSSTREAM_NUL: usize = usize::MAX;
+/// As a timeout: wait for ever.
+pub const WSSTREAM_FOREVER: i64 = -1;
+/// As a close code: none, which sends an empty Close frame.
+pub const WSSTREAM_NO_CODE: i32 = -1;
+
+/// One enumerator: name without the prefix, value, what it means.
+pub type Enumerator = (&'static str, u32, &'static str);
+
+macro_rules! enumeration {
+    ($(#[doc = $doc:literal])+ $list:ident { $(#[doc = $text:literal] $name:ident = $value:literal,)+ }) => {
+        $(#[doc = $doc])+
+        pub const $list: &[Enumerator] = &[$((stringify!($name), $value, $text),)+];
+        $(#[doc = $text] pub const $name: u32 = $value;)+
+    };
+}
+
+enumeration! {
+    /// The type of a message.
+    TYPE {
+        /// UTF-8 text.
+        TEXT = 1,
+        /// Bytes.
+        BINARY = 2,
+    }
+}
+
+enumeration! {
+    /// Flags of a part of a message.
+    FLAG {
+        /// The last part of its message.
+        FIN = 1,
+        /// More will be written soon: bytes may be held back for up to 5 ms.
+        MORE = 2,
+        /// Do not compress this message; counts in its first part.
+        NO_COMPRESS = 4,
+    }
+}
+
+enumeration! {
+    /// Events, to be combined with `|`. One holds when its call with timeout 0 would not return AGAIN.
+    EVENT {
+        /// wsstream_wait_opened has its answer.
+        OPENED = 1,
+        /// wsstream_read has a whole message, the end or an error.
+        READABLE = 2,
+        /// wsstream_write would take a message, or answers the end of the half.
+        WRITABLE = 4,
+        /// wsstream_wait_closed has its answer.
+        CLOSED = 8,
+        /// wsstream_read_some has bytes, the end or an error.
+        READABLE_SOME = 16,
+    }
+}
+
+enumeration! {
+    /// What a message callback answers.
+    NEXT {
+        /// Go on with the next message.
+        CONTINUE = 0,
+        /// This message counts as delivered; the next one waits for wsstream_resume.
+        PAUSE = 1,
+    }
+}
+
+enumeration! {
+    /// How much is logged: a level includes those above it.
+    LOG {
+        /// Nothing.
+        LOG_OFF = 0,
+        /// A stream ended because of a mistake.
+        LOG_ERROR = 1,
+        /// Something was wrong that the library could go on from.
+        LOG_WARN = 2,
+        /// Streams that open and close.
+        LOG_INFO = 3,
+        /// Each step of opening and closing.
+        LOG_DEBUG = 4,
+        /// Each frame.
+        LOG_TRACE = 5,
+    }
+}
+
+/// Every bit that is a flag.
+pub(super) const FLAGS: u32 = FIN | MORE | NO_COMPRESS;
+/// Every bit that is an event.
+pub(super) const EVENTS: u32 = OPENED | READABLE | WRITABLE | CLOSED | READABLE_SOME;

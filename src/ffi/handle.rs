@@ -1,0 +1,399 @@
+//! Where C's pointers become Rust's types and back: handles, strings, buffers, output arguments, callbacks.
+//!
+//! Knows nothing of what a call does. The one file of `ffi` with unsafe blocks; all of them rest on one promise, that
+//! the arguments of an exported function are what the header asks for, and `Call` is the proof that it was given.
+
+use std::ffi::{CStr, c_char, c_void};
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::close_info::{CloseRecord, wsstream_close_info};
+use super::constant::WSSTREAM_NUL;
+use super::read::wsstream_message;
+use super::status::wsstream_status;
+use super::stream::wsstream;
+use super::wait::wsstream_closed_fn;
+use crate::memory::Slice;
+use crate::memory::chunk::RawSlice;
+use crate::stream::{Status, Stream, Timeout, is_in_callback};
+
+/// The body of an exported function that answers a status. `stream` is the handle that fails if the body panics, or
+/// `null_mut()`; the body gets a [`Call`] and ends with `Result<Status, Status>`.
+macro_rules! enter {
+    ($stream:expr, |$call:ident| $body:expr) => {
+        $crate::ffi::handle::answer($stream, || {
+            // SAFETY: stands in an exported function only, whose caller keeps the header's promises.
+            let $call = &unsafe { $crate::ffi::handle::Call::new() };
+            $body
+        })
+    };
+}
+
+/// The body of an exported function that answers something else; `fallback` is the answer if the body panics.
+macro_rules! enter_or {
+    ($fallback:expr, $stream:expr, |$call:ident| $body:expr) => {
+        $crate::ffi::handle::caught($stream, || {
+            // SAFETY: stands in an exported function only, whose caller keeps the header's promises.
+            let $call = &unsafe { $crate::ffi::handle::Call::new() };
+            $body
+        })
+        .unwrap_or($fallback)
+    };
+}
+
+/// A call as a C program would make it, for tests.
+#[cfg(test)]
+macro_rules! as_c {
+    ($function:path; $($argument:expr),* $(,)?) => {
+        // SAFETY: the test keeps the header's promises: live handles, and pointers to variables of its own.
+        unsafe { $function($($argument),*) }
+    };
+}
+
+/// Runs the body of an exported function; a panic ends its stream and crosses to nobody.
+#[inline(always)]
+pub(super) fn answer(
+    stream: *mut wsstream,
+    body: impl FnOnce() -> Result<Status, Status>,
+) -> wsstream_status {
+    match caught(stream, body) {
+        Some(Ok(status) | Err(status)) => status as wsstream_status,
+        None => Status::Internal as wsstream_status,
+    }
+}
+
+/// Runs the body of an exported function; `None` when it panicked.
+#[inline(always)]
+pub(super) fn caught<T>(stream: *mut wsstream, body: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(value) => Some(value),
+        Err(panic) => {
+            // Dropping what was thrown is code that may throw again.
+            std::mem::forget(panic);
+            fail(stream);
+            None
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn fail(stream: *mut wsstream) {
+    if stream.is_null() {
+        return;
+    }
+    // SAFETY: a handle that is not NULL is a live stream for the length of the call.
+    let stream = unsafe { &*stream.cast::<Stream>() };
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| stream.fail_internal())) {
+        std::mem::forget(panic);
+    }
+}
+
+/// A size of memory: C's objects are no larger, and the sentinel for strings is no size either.
+const SIZE_MAX: usize = isize::MAX as usize;
+
+/// The proof that the arguments at hand come from C and are what the header asks for. Its methods are safe since
+/// nothing but `enter!` makes one; what they lend ends with it.
+pub(super) struct Call(PhantomData<*const ()>);
+
+impl Call {
+    /// # Safety
+    ///
+    /// Every pointer given to the methods is an argument of an exported function that is running on this thread, and
+    /// its caller keeps the header's promises until the value is dropped.
+    #[inline(always)]
+    pub(super) const unsafe fn new() -> Self {
+        Self(PhantomData)
+    }
+
+    /// A stream's handle; NULL is an error.
+    #[inline(always)]
+    pub(super) fn stream(&self, handle: *mut wsstream) -> Result<Handle<'_>, Status> {
+        // SAFETY: a handle is what `into_handle` gave, and `stream` keeps its memory while a call is inside.
+        unsafe { handle.cast::<Stream>().as_ref() }.map(Handle).ok_or(Status::Argument)
+    }
+
+    /// Something that lives behind a pointer, such as the options; NULL is an error.
+    #[inline(always)]
+    pub(super) fn object<T>(&self, object: *const T) -> Result<&T, Status> {
+        // SAFETY: it points to a live object of its type, which nobody writes during the call.
+        unsafe { object.as_ref() }.ok_or(Status::Argument)
+    }
+
+    /// A string: pointer and size, or NUL-terminated where the size is the sentinel; UTF-8.
+    pub(super) fn text(&self, text: *const c_char, size: usize) -> Result<&str, Status> {
+        let bytes = if size == WSSTREAM_NUL && !text.is_null() {
+            // SAFETY: the sentinel says that the text is NUL-terminated.
+            unsafe { CStr::from_ptr(text) }.to_bytes()
+        } else {
+            self.bytes(text.cast(), size)?
+        };
+        std::str::from_utf8(bytes).map_err(|_| Status::Argument)
+    }
+
+    /// A payload: pointer and size.
+    #[inline(always)]
+    pub(super) fn bytes(&self, data: *const c_void, size: usize) -> Result<&[u8], Status> {
+        self.buffer(data, size)?;
+        if data.is_null() {
+            return Ok(&[]);
+        }
+        // SAFETY: `size` bytes are readable there, and nobody writes them during the call.
+        Ok(unsafe { std::slice::from_raw_parts(data.cast(), size) })
+    }
+
+    /// Whether pointer and size can be those of a payload or a buffer.
+    #[inline(always)]
+    pub(super) fn buffer(&self, data: *const c_void, size: usize) -> Result<(), Status> {
+        if size > SIZE_MAX || (data.is_null() && size != 0) { Err(Status::Argument) } else { Ok(()) }
+    }
+
+    /// An output argument, zeroed; NULL is an error.
+    #[inline(always)]
+    pub(super) fn output<T>(&self, place: *mut T) -> Result<Output<'_, T>, Status> {
+        let output = self.optional_output(place);
+        if place.is_null() { Err(Status::Argument) } else { Ok(output) }
+    }
+
+    /// An output argument that may be NULL, zeroed.
+    #[inline(always)]
+    pub(super) fn optional_output<T>(&self, place: *mut T) -> Output<'_, T> {
+        if !place.is_null() {
+            // SAFETY: the caller's own variable, writable during the call; every output type is C's, where zero is
+            // a value.
+            unsafe { place.write_bytes(0, 1) };
+        }
+        Output { place, call: PhantomData }
+    }
+
+    /// An output argument of as many bytes as its caller knows of, zeroed.
+    pub(super) fn sized_output<T>(&self, place: *mut T, size: usize) -> Result<(), Status> {
+        if place.is_null() || size > SIZE_MAX {
+            return Err(Status::Argument);
+        }
+        // SAFETY: the caller's own variable of `size` bytes, writable during the call.
+        unsafe { place.cast::<u8>().write_bytes(0, size) };
+        Ok(())
+    }
+
+    /// An array of messages to be filled; it has room for at least one.
+    pub(super) fn batch(&self, first: *mut wsstream_message, capacity: usize) -> Result<Batch<'_>, Status> {
+        let fits = capacity.checked_mul(size_of::<wsstream_message>()).is_some_and(|size| size <= SIZE_MAX);
+        if first.is_null() || capacity == 0 || !fits {
+            return Err(Status::Argument);
+        }
+        Ok(Batch { first, capacity, count: 0, kept: false, call: PhantomData })
+    }
+
+    /// One more owner of what a message holds; the message keeps its own.
+    pub(super) fn share(&self, message: &wsstream_message) -> Slice {
+        // SAFETY: a message that was not released owns its slice; the copy made here does not give that one up.
+        let owned = ManuallyDrop::new(unsafe { Slice::from_raw(raw(message)) });
+        Slice::clone(&owned)
+    }
+
+    /// Ends what a message owns and zeroes it; nothing to do for NULL and for a zeroed one.
+    #[inline(always)]
+    pub(super) fn release(&self, message: *mut wsstream_message) {
+        // SAFETY: NULL, or the caller's own variable.
+        let Some(message) = (unsafe { message.as_mut() }) else { return };
+        if message.owner.is_null() {
+            // Only an owner is worth taking back: an empty message has none.
+            *message = wsstream_message::ZERO;
+            return;
+        }
+        let raw = raw(message);
+        *message = wsstream_message::ZERO;
+        // SAFETY: a message with an owner was made from a slice and is released once, since it is zeroed now.
+        drop(unsafe { Slice::from_raw(raw) });
+    }
+
+    /// Takes back an object that [`into_object`] gave away; NULL gives nothing.
+    pub(super) fn take<T>(&self, object: *mut T) -> Option<Box<T>> {
+        // SAFETY: what is freed came from `into_object`, once, and nobody uses it any more.
+        (!object.is_null()).then(|| unsafe { Box::from_raw(object) })
+    }
+
+    /// Gives up one reference of a stream; its memory goes with the last one.
+    pub(super) fn drop_reference(&self, stream: Handle<'_>) {
+        // SAFETY: the handle holds the reference that its caller was given by open or ref, and gives it up here.
+        unsafe { Arc::decrement_strong_count(std::ptr::from_ref(stream.0)) };
+    }
+}
+
+#[inline(always)]
+fn raw(message: &wsstream_message) -> RawSlice {
+    RawSlice { data: message.data, size: message.size, owner: message.owner }
+}
+
+/// A stream before the checks that every call on it begins with.
+#[derive(Clone, Copy)]
+pub(super) struct Handle<'call>(&'call Stream);
+
+impl<'call> Handle<'call> {
+    /// For a call that never waits: FORKED, then the stream.
+    #[inline(always)]
+    pub(super) fn live(self) -> Result<&'call Stream, Status> {
+        if self.0.is_forked() {
+            return Err(forked());
+        }
+        Ok(self.0)
+    }
+
+    /// For a call with a timeout: FORKED, then DEADLOCK, then the stream.
+    #[inline(always)]
+    pub(super) fn live_within(self, timeout_ms: i64) -> Result<(&'call Stream, Timeout), Status> {
+        let stream = self.live()?;
+        if timeout_ms != 0 && is_in_callback() {
+            return Err(deadlock());
+        }
+        Ok((stream, Timeout(timeout_ms)))
+    }
+
+    /// For what stays true in the child of a fork: strings, references, the end of the handle.
+    pub(super) fn even_forked(self) -> &'call Stream {
+        self.0
+    }
+
+    /// One more reference.
+    pub(super) fn reference(self) {
+        // SAFETY: the handle is an `Arc`'s content with at least its caller's reference.
+        unsafe { Arc::increment_strong_count(std::ptr::from_ref(self.0)) };
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn forked() -> Status {
+    Status::Forked
+}
+
+#[cold]
+#[inline(never)]
+fn deadlock() -> Status {
+    Status::Deadlock
+}
+
+/// A zeroed place that waits for its value.
+pub(super) struct Output<'call, T> {
+    place: *mut T,
+    call: PhantomData<&'call mut T>,
+}
+
+impl<T> Output<'_, T> {
+    /// Nothing happens where the caller wanted no value.
+    #[inline(always)]
+    pub(super) fn set(self, value: T) {
+        if !self.place.is_null() {
+            // SAFETY: the caller's own variable, writable during the call.
+            unsafe { self.place.write(value) };
+        }
+    }
+}
+
+/// The messages of `read_many`. Unless they are kept they are released again and the array is zeroed.
+pub(super) struct Batch<'call> {
+    first: *mut wsstream_message,
+    capacity: usize,
+    count: usize,
+    kept: bool,
+    call: PhantomData<&'call mut wsstream_message>,
+}
+
+impl Batch<'_> {
+    /// Adds one. What does not fit is an error of the layer below: it panics, nothing is written.
+    #[inline(always)]
+    pub(super) fn push(&mut self, message: wsstream_message) {
+        assert!(self.count < self.capacity, "more messages than were asked for");
+        // SAFETY: below the capacity, which is that of the caller's own array.
+        unsafe { self.first.add(self.count).write(message) };
+        self.count += 1;
+    }
+
+    /// The caller gets them; how many.
+    pub(super) fn keep(mut self) -> usize {
+        self.kept = true;
+        self.count
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        // SAFETY: made in an exported function that is still running.
+        let call = unsafe { Call::new() };
+        for index in 0..self.count {
+            // SAFETY: below the count, hence below the capacity of the caller's array.
+            call.release(unsafe { self.first.add(index) });
+        }
+        // SAFETY: the caller's own array, writable during the call.
+        unsafe { self.first.write_bytes(0, self.capacity) };
+    }
+}
+
+/// Hands an object to C.
+pub(super) fn into_object<T>(object: T) -> *mut T {
+    Box::into_raw(Box::new(object))
+}
+
+/// Hands a stream and one reference of it to C.
+pub(super) fn into_handle(stream: Arc<Stream>) -> *mut wsstream {
+    Arc::into_raw(stream).cast_mut().cast()
+}
+
+/// The handle of a stream that C already has.
+fn handle_of(stream: &Stream) -> *mut wsstream {
+    std::ptr::from_ref(stream).cast_mut().cast()
+}
+
+// SAFETY: the record's pointers lead to its own heap memory, and nothing writes any of it after it is made.
+unsafe impl Send for CloseRecord {}
+// SAFETY: as above.
+unsafe impl Sync for CloseRecord {}
+
+/// A function of the program with what it gets back.
+pub(super) struct Callback<F> {
+    function: F,
+    user_data: *mut c_void,
+}
+
+// SAFETY: the library only carries `user_data`; the header says on which thread the function runs with it.
+unsafe impl<F: Send> Send for Callback<F> {}
+
+impl<F> Callback<F> {
+    pub(super) fn new(function: F, user_data: *mut c_void) -> Self {
+        Self { function, user_data }
+    }
+}
+
+impl Callback<wsstream_closed_fn> {
+    /// Runs it.
+    pub(super) fn call(self, stream: &Stream, status: Status, info: *const wsstream_close_info) {
+        let Some(function) = self.function else { return };
+        without_unwinding(|| {
+            // SAFETY: the program gave the function for exactly this call; `info` lives as long as the stream.
+            unsafe { function(handle_of(stream), status as wsstream_status, info, self.user_data) };
+        });
+    }
+}
+
+/// Runs a function of the program. A C++ exception, `pthread_exit` and the like end the process here, since above
+/// are frames that know nothing of them.
+pub(super) fn without_unwinding(body: impl FnOnce()) {
+    struct Unwinding;
+    impl Drop for Unwinding {
+        fn drop(&mut self) {
+            use std::io::Write;
+            let said = b"wsstream: a callback must not throw, longjmp or end its thread\n";
+            let _ = std::io::stderr().write_all(said);
+            std::process::abort();
+        }
+    }
+    let guard = Unwinding;
+    body();
+    std::mem::forget(guard);
+}

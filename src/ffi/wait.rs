@@ -1,0 +1,311 @@
+//! Waiting for a stream: poll, wake, the descriptor for event loops, callbacks.
+
+use std::ffi::{c_int, c_void};
+
+use super::close_info::{record_of, wsstream_close_info};
+use super::constant::EVENTS;
+use super::handle::Callback;
+use super::read::wsstream_message;
+use super::status::wsstream_status;
+use super::stream::wsstream;
+use crate::stream::Status;
+
+fn check_events(events: u32) -> Result<(), Status> {
+    if events == 0 || events & !EVENTS != 0 { Err(Status::Argument) } else { Ok(()) }
+}
+
+fn present<T>(callback: &Option<T>) -> Result<(), Status> {
+    if callback.is_some() { Ok(()) } else { Err(Status::Argument) }
+}
+
+/// Called:   once, when wsstream_wait_opened has its answer, which is status; before every message and on_closed.
+/// Thread:   one of the library, no lock held; those of one stream never overlap.
+/// Valid:    stream until it returns; user_data until on_freed.
+/// May call: everything with timeout 0, also wsstream_free; a timeout other than 0 is ERR_DEADLOCK.
+/// Returns:  nothing; it must not throw.
+pub type wsstream_opened_fn = Option<
+    unsafe extern "C-unwind" fn(stream: *mut wsstream, status: wsstream_status, user_data: *mut c_void),
+>;
+
+/// Called:   once, after the stream has ended; status and info are those of wsstream_wait_closed.
+/// Thread:   one of the library, no lock held; those of one stream never overlap.
+/// Valid:    stream and info until it returns, and as long as the stream is not freed; user_data until on_freed.
+/// May call: everything with timeout 0, also wsstream_free; a timeout other than 0 is ERR_DEADLOCK.
+/// Returns:  nothing; it must not throw.
+pub type wsstream_closed_fn = Option<
+    unsafe extern "C-unwind" fn(
+        stream: *mut wsstream,
+        status: wsstream_status,
+        info: *const wsstream_close_info,
+        user_data: *mut c_void,
+    ),
+>;
+
+/// Called:   for each message with OK; the last time, once, with DONE or an error and message NULL, before on_closed.
+/// Thread:   one of the library, no lock held; those of one stream never overlap.
+/// Valid:    message until it returns, wsstream_message_retain keeps it; user_data until on_freed.
+/// May call: everything with timeout 0, also wsstream_free; a timeout other than 0 is ERR_DEADLOCK.
+/// Returns:  WSSTREAM_CONTINUE or WSSTREAM_PAUSE; it must not throw.
+pub type wsstream_message_fn = Option<
+    unsafe extern "C-unwind" fn(
+        stream: *mut wsstream,
+        status: wsstream_status,
+        message: *const wsstream_message,
+        user_data: *mut c_void,
+    ) -> u32,
+>;
+
+/// Called:   once, when at least one of the events it was set for holds; events are those that do.
+/// Thread:   one of the library, no lock held; those of one stream never overlap.
+/// Valid:    stream until it returns; user_data until on_freed.
+/// May call: everything with timeout 0, also wsstream_free; wsstream_on_event arms it again.
+/// Returns:  nothing; it must not throw.
+pub type wsstream_event_fn =
+    Option<unsafe extern "C-unwind" fn(stream: *mut wsstream, events: u32, user_data: *mut c_void)>;
+
+/// Called:   once, after the last callback of a stream that was freed; none of its user_data is used again.
+/// Thread:   one of the library, no lock held.
+/// Valid:    user_data until it returns.
+/// May call: everything with timeout 0 on other streams.
+/// Returns:  nothing; it must not throw.
+pub type wsstream_freed_fn = Option<unsafe extern "C-unwind" fn(user_data: *mut c_void)>;
+
+/// Waits until at least one of the events asked for holds and answers those that do.
+///
+/// Ownership: nothing changes hands.
+/// Threads:   any number of threads at once; never ERR_BUSY.
+/// Blocking:  up to timeout_ms; not with 0.
+/// Errors:    AGAIN (none holds), ERR_ARGUMENT (also: no event or an unknown one), ERR_FORKED, ERR_DEADLOCK,
+///            ERR_STATE (freed), ERR_INTERNAL.
+/// Lifetime:  an event may cease to hold when another thread takes what it stood for.
+/// Since:     0.1
+///
+/// An event holds when its call with timeout 0 would not answer AGAIN; ended halves are readable and writable for
+/// ever. Asking for WSSTREAM_READABLE lets the message at the head be received whole, up to MAX_MESSAGE_SIZE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_poll(
+    stream: *mut wsstream,
+    events: u32,
+    timeout_ms: i64,
+    out: *mut u32,
+) -> wsstream_status {
+    enter!(stream, |call| {
+        let out = call.output(out)?;
+        let stream = call.stream(stream)?;
+        check_events(events)?;
+        let (stream, timeout) = stream.live_within(timeout_ms)?;
+        let (status, holding) = stream.poll(events, timeout);
+        if status == Status::Ok {
+            out.set(holding);
+        }
+        Ok(status)
+    })
+}
+
+/// Lets the calls that wait for these events return as if their time had run out.
+///
+/// Ownership: nothing changes hands.
+/// Threads:   any, also inside callbacks.
+/// Blocking:  never.
+/// Errors:    ERR_ARGUMENT (also: no event or an unknown one), ERR_FORKED, ERR_STATE (freed).
+/// Lifetime:  where no call waits for an event, the next one that would returns, once.
+/// Since:     0.1
+///
+/// It is not async-signal-safe: call it from a thread, not from a signal handler.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_wake(stream: *mut wsstream, events: u32) -> wsstream_status {
+    enter!(stream, |call| {
+        let stream = call.stream(stream)?;
+        check_events(events)?;
+        Ok(stream.live()?.wake(events))
+    })
+}
+
+/// Answers a descriptor for poll, epoll, kqueue and event loops, readable while a watched event holds.
+///
+/// Ownership: the descriptor belongs to the stream: never close it; it may be dup()ed.
+/// Threads:   any.
+/// Blocking:  never.
+/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version); out is then -1.
+/// Lifetime:  the same number every time, valid until wsstream_free is called.
+/// Since:     0.1, as a symbol
+///
+/// This version does not have it yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_fd(stream: *mut wsstream, out: *mut c_int) -> wsstream_status {
+    enter!(stream, |call| {
+        // 0 is a descriptor.
+        call.output(out)?.set(-1);
+        call.stream(stream)?.live()?;
+        Err(Status::Unsupported)
+    })
+}
+
+/// Sets the events that the stream's descriptor stands for; WSSTREAM_READABLE at first, 0 silences it.
+///
+/// Ownership: nothing changes hands.
+/// Threads:   any.
+/// Blocking:  never.
+/// Errors:    ERR_ARGUMENT (an unknown event), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+/// Lifetime:  until the next call; it counts at once.
+/// Since:     0.1, as a symbol
+///
+/// This version does not have it yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_fd_watch(stream: *mut wsstream, events: u32) -> wsstream_status {
+    enter!(stream, |call| {
+        let stream = call.stream(stream)?;
+        if events & !EVENTS != 0 {
+            return Err(Status::Argument);
+        }
+        stream.live()?;
+        Err(Status::Unsupported)
+    })
+}
+
+/// Adds a function that runs once when the stream is open or can no longer become so.
+///
+/// Ownership: user_data stays the caller's and is handed to the function.
+/// Threads:   any, also inside callbacks.
+/// Blocking:  never.
+/// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+/// Lifetime:  user_data until on_freed.
+/// Since:     0.1, as a symbol
+///
+/// This version does not have it yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_on_opened(
+    stream: *mut wsstream,
+    callback: wsstream_opened_fn,
+    user_data: *mut c_void,
+) -> wsstream_status {
+    let _ = user_data;
+    enter!(stream, |call| {
+        let stream = call.stream(stream)?;
+        present(&callback)?;
+        stream.live()?;
+        Err(Status::Unsupported)
+    })
+}
+
+/// Adds a function that runs once after the stream has ended.
+///
+/// Ownership: user_data stays the caller's and is handed to the function.
+/// Threads:   any, also inside callbacks.
+/// Blocking:  never; the function never runs inside this call.
+/// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_STATE (freed).
+/// Lifetime:  user_data until the function has run or wsstream_free has returned.
+/// Since:     0.1
+///
+/// Each registration runs exactly once, in order, also when it comes after the end; never, where the stream is freed
+/// first.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_on_closed(
+    stream: *mut wsstream,
+    callback: wsstream_closed_fn,
+    user_data: *mut c_void,
+) -> wsstream_status {
+    enter!(stream, |call| {
+        let stream = call.stream(stream)?;
+        present(&callback)?;
+        let callback = Callback::new(callback, user_data);
+        Ok(stream.live()?.on_closed(Box::new(move |stream, end| {
+            callback.call(stream, end.status, record_of(stream, end));
+        })))
+    })
+}
+
+/// Sets the function that gets every message, in place of wsstream_read; NULL removes it.
+///
+/// Ownership: user_data stays the caller's and is handed to the function.
+/// Threads:   any, also inside callbacks.
+/// Blocking:  a removal waits for the old function if that runs on another thread.
+/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+/// Lifetime:  user_data until on_freed, or until it was replaced or removed from another thread.
+/// Since:     0.1, as a symbol
+///
+/// This version does not have it yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_on_message(
+    stream: *mut wsstream,
+    callback: wsstream_message_fn,
+    user_data: *mut c_void,
+) -> wsstream_status {
+    let _ = (callback, user_data);
+    enter!(stream, |call| {
+        call.stream(stream)?.live()?;
+        Err(Status::Unsupported)
+    })
+}
+
+/// Sets the function that runs once when at least one of the events holds: wsstream_poll as a callback; NULL removes
+/// it.
+///
+/// Ownership: user_data stays the caller's and is handed to the function.
+/// Threads:   any, also inside callbacks.
+/// Blocking:  a removal waits for the old function if that runs on another thread.
+/// Errors:    ERR_ARGUMENT (also: no event or an unknown one), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+/// Lifetime:  user_data until on_freed, or until it was replaced or removed from another thread.
+/// Since:     0.1, as a symbol
+///
+/// This version does not have it yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_on_event(
+    stream: *mut wsstream,
+    events: u32,
+    callback: wsstream_event_fn,
+    user_data: *mut c_void,
+) -> wsstream_status {
+    let _ = user_data;
+    enter!(stream, |call| {
+        let stream = call.stream(stream)?;
+        if callback.is_some() {
+            check_events(events)?;
+        }
+        stream.live()?;
+        Err(Status::Unsupported)
+    })
+}
+
+/// Adds a function that runs once after the last callback of the stream, when it is freed.
+///
+/// Ownership: user_data stays the caller's and is handed to the function.
+/// Threads:   any, also inside callbacks.
+/// Blocking:  never.
+/// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+/// Lifetime:  user_data until the function has run.
+/// Since:     0.1, as a symbol
+///
+/// This version does not have it yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_on_freed(
+    stream: *mut wsstream,
+    callback: wsstream_freed_fn,
+    user_data: *mut c_void,
+) -> wsstream_status {
+    let _ = user_data;
+    enter!(stream, |call| {
+        let stream = call.stream(stream)?;
+        present(&callback)?;
+        stream.live()?;
+        Err(Status::Unsupported)
+    })
+}
+
+/// Lets a message callback that answered WSSTREAM_PAUSE have the next message.
+///
+/// Ownership: nothing changes hands.
+/// Threads:   any, also inside callbacks.
+/// Blocking:  never.
+/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+/// Lifetime:  when it comes before the WSSTREAM_PAUSE was returned, that one has no effect.
+/// Since:     0.1, as a symbol
+///
+/// This version does not have it yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_resume(stream: *mut wsstream) -> wsstream_status {
+    enter!(stream, |call| {
+        call.stream(stream)?.live()?;
+        Err(Status::Unsupported)
+    })
+}

@@ -1,0 +1,144 @@
+//! The write half: whole messages, and messages in parts.
+
+use std::ffi::{c_char, c_void};
+
+use super::constant::{BINARY, FLAGS, TEXT};
+use super::status::wsstream_status;
+use super::stream::{check_code, wsstream};
+use crate::stream::{Kind, Status};
+
+#[inline(always)]
+fn kind(r#type: u32) -> Result<Kind, Status> {
+    match r#type {
+        TEXT => Ok(Kind::Text),
+        BINARY => Ok(Kind::Binary),
+        _ => Err(Status::Argument),
+    }
+}
+
+/// Sends one whole message.
+///
+/// Ownership: data is read during the call only.
+/// Threads:   any; one at a time in the write half, a second one answers ERR_BUSY at once.
+/// Blocking:  up to timeout_ms, while connecting and while more than WRITE_BUFFER_SIZE bytes are on their way;
+///            not with 0.
+/// Errors:    AGAIN (nothing was taken), QUEUED (taken whole: do not send it again), ERR_ARGUMENT (also: text that is
+///            not UTF-8), ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE (closed, freed, or inside a message of
+///            wsstream_write_some), ERR_CONNECTION, ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
+/// Lifetime:  nothing to release.
+/// Since:     0.1
+///
+/// OK and QUEUED both mean that the library has the message and sends it by itself; neither means delivery. data may
+/// be NULL when size is 0: an empty message. After an ERR_ARGUMENT the stream goes on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_write(
+    stream: *mut wsstream,
+    r#type: u32,
+    data: *const c_void,
+    size: usize,
+    timeout_ms: i64,
+) -> wsstream_status {
+    enter!(stream, |call| {
+        let stream = call.stream(stream)?;
+        let (kind, data) = (kind(r#type)?, call.bytes(data, size)?);
+        let (stream, timeout) = stream.live_within(timeout_ms)?;
+        Ok(stream.write(kind, data, timeout))
+    })
+}
+
+/// Sends a part of a message; the part with WSSTREAM_FIN is its last.
+///
+/// Ownership: data is read during the call only.
+/// Threads:   any; one at a time in the write half, a second one answers ERR_BUSY at once.
+/// Blocking:  as with wsstream_write.
+/// Errors:    as with wsstream_write; ERR_ARGUMENT also for a type other than that of the parts before, for unknown
+///            flags and for WSSTREAM_FIN inside a character.
+/// Lifetime:  a message that was begun stays open until its WSSTREAM_FIN, also when a part was refused.
+/// Since:     0.1
+///
+/// Parts may be empty and may split a character. WSSTREAM_MORE lets the library hold bytes back, for 5 ms at most, so
+/// that many small messages leave together; it never changes the answer. wsstream_close and wsstream_free give an
+/// unfinished message up.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_write_some(
+    stream: *mut wsstream,
+    r#type: u32,
+    data: *const c_void,
+    size: usize,
+    flags: u32,
+    timeout_ms: i64,
+) -> wsstream_status {
+    enter!(stream, |call| {
+        let stream = call.stream(stream)?;
+        let (kind, data) = (kind(r#type)?, call.bytes(data, size)?);
+        if flags & !FLAGS != 0 {
+            return Err(Status::Argument);
+        }
+        let (stream, timeout) = stream.live_within(timeout_ms)?;
+        Ok(stream.write_some(kind, data, flags, timeout))
+    })
+}
+
+/// Waits until the system has every byte that was written.
+///
+/// Ownership: nothing changes hands.
+/// Threads:   any; one at a time in the write half, a second one answers ERR_BUSY at once.
+/// Blocking:  up to timeout_ms; not with 0.
+/// Errors:    AGAIN (not all; sending goes on), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE,
+///            ERR_CONNECTION, ERR_ABORTED, ERR_INTERNAL.
+/// Lifetime:  nothing to release.
+/// Since:     0.1
+///
+/// It ends what WSSTREAM_MORE holds back at once. OK is not delivery.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_flush(stream: *mut wsstream, timeout_ms: i64) -> wsstream_status {
+    enter!(stream, |call| {
+        let (stream, timeout) = call.stream(stream)?.live_within(timeout_ms)?;
+        Ok(stream.flush(timeout))
+    })
+}
+
+/// Ends the writable side after what was written, with a Close without a code, and waits for the end.
+///
+/// Ownership: nothing changes hands.
+/// Threads:   any.
+/// Blocking:  up to timeout_ms; not with 0.
+/// Errors:    AGAIN (started, goes on), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_UNSUPPORTED (always, in this
+///            version).
+/// Lifetime:  the stream stays valid until wsstream_free.
+/// Since:     0.1, as a symbol
+///
+/// This version does not have it yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_writable_close(stream: *mut wsstream, timeout_ms: i64) -> wsstream_status {
+    enter!(stream, |call| {
+        call.stream(stream)?.live_within(timeout_ms)?;
+        Err(Status::Unsupported)
+    })
+}
+
+/// Ends the writable side at once: what the library has not begun to send is dropped.
+///
+/// Ownership: reason is read during the call only.
+/// Threads:   any, also while another call is in the write half.
+/// Blocking:  never.
+/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+/// Lifetime:  the stream stays valid until wsstream_free.
+/// Since:     0.1, as a symbol
+///
+/// This version does not have it yet. A code or reason that wsstream_close would refuse becomes an empty Close.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_writable_abort(
+    stream: *mut wsstream,
+    code: i32,
+    reason: *const c_char,
+    size: usize,
+) -> wsstream_status {
+    enter!(stream, |call| {
+        let stream = call.stream(stream)?;
+        call.text(reason, size)?;
+        check_code(code)?;
+        stream.live()?;
+        Err(Status::Unsupported)
+    })
+}

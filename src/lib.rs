@@ -1,0 +1,16 @@
+//! wsstream: the web's `WebSocketStream` for C and every language that can call C.
+//!
+//! The interface is the C header `include/wsstream.h`, generated from [`ffi`]; ARCHITECTURE.md has the map of the
+//! layers below it. As a Rust crate this is for the project's own tests only.
+
+pub mod fault;
+pub mod ffi;
+pub mod memory;
+#[forbid(unsafe_code)]
+pub mod proto;
+pub mod net;
+#[forbid(unsafe_code)]
+pub mod runtime;
+#[forbid(unsafe_code)]
+pub mod stream;
+pub mod sync;

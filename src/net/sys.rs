@@ -1,0 +1,236 @@
+//! The system calls of the library, each in a safe wrapper: owns no state but the fork page.
+//!
+//! No call here blocks but `poll`, and none is retried beyond EINTR.
+
+use crate::memory::Source;
+use std::io::{Error, ErrorKind, Result};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+fn check(result: libc::c_int) -> Result<libc::c_int> {
+    if result < 0 { Err(Error::last_os_error()) } else { Ok(result) }
+}
+
+fn check_size(result: libc::ssize_t) -> Result<usize> {
+    usize::try_from(result).map_err(|_| Error::last_os_error())
+}
+
+/// Calls again while a signal handler interrupts.
+fn uninterrupted<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// The receiving end of a socket, as a source for chunks.
+#[derive(Debug)]
+pub struct Receive<'a>(pub BorrowedFd<'a>);
+
+// SAFETY: recv initialises exactly as many bytes as it says it has received.
+unsafe impl Source for Receive<'_> {
+    fn fill(&mut self, buffer: &mut [MaybeUninit<u8>]) -> Result<usize> {
+        uninterrupted(|| {
+            // SAFETY: the buffer is writable for its whole length; the descriptor is borrowed, hence open.
+            check_size(unsafe {
+                libc::recv(self.0.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
+            })
+        })
+    }
+}
+
+/// Gives bytes to a socket without waiting and without SIGPIPE; answers how many it took.
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    uninterrupted(|| {
+        // SAFETY: the bytes are readable for their whole length; the descriptor is borrowed, hence open.
+        check_size(unsafe {
+            libc::send(
+                socket.as_raw_fd(),
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        })
+    })
+}
+
+/// Ends TCP in the direction of the peer, or in both.
+pub fn shutdown(socket: BorrowedFd<'_>, both: bool) {
+    let how = if both { libc::SHUT_RDWR } else { libc::SHUT_WR };
+    // SAFETY: no memory is involved; the descriptor is borrowed, hence open. A failure means it has ended already.
+    unsafe { libc::shutdown(socket.as_raw_fd(), how) };
+}
+
+/// The error that a socket has pending, 0 if none.
+pub fn socket_error(socket: BorrowedFd<'_>) -> i32 {
+    let mut error: libc::c_int = 0;
+    let mut size = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: both pointers are to locals of the sizes given.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ERROR,
+            (&raw mut error).cast(),
+            &raw mut size,
+        )
+    };
+    if result < 0 { 0 } else { error }
+}
+
+/// A descriptor to sleep on and what for; the third field is what was seen.
+pub type PollFd = libc::pollfd;
+
+/// What to wait for on a descriptor.
+#[must_use]
+pub fn poll_fd(descriptor: RawFd, read: bool, write: bool) -> PollFd {
+    let events = if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 };
+    PollFd { fd: descriptor, events, revents: 0 }
+}
+
+/// Sleeps until a descriptor is ready or the time is over (-1: for ever). A signal handler ends the sleep early.
+pub fn poll(descriptors: &mut [PollFd], timeout_ms: i32) -> Result<()> {
+    // SAFETY: the array is writable and has that many members; a descriptor that is not open is reported, not used.
+    let result =
+        unsafe { libc::poll(descriptors.as_mut_ptr(), descriptors.len() as libc::nfds_t, timeout_ms) };
+    match check(result) {
+        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+        result => result.map(drop),
+    }
+}
+
+/// A new counter descriptor, non-blocking and close-on-exec.
+pub fn eventfd() -> Result<OwnedFd> {
+    // SAFETY: no memory is involved.
+    let descriptor = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+    // SAFETY: the system has just made it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Raises a counter descriptor by one, which wakes who polls it.
+pub fn eventfd_raise(descriptor: BorrowedFd<'_>) {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: the bytes are readable; the descriptor is borrowed, hence open. It fails only where it is raised already.
+    unsafe { libc::write(descriptor.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+}
+
+/// Sets a counter descriptor back to zero.
+pub fn eventfd_clear(descriptor: BorrowedFd<'_>) {
+    let mut count = [0u8; 8];
+    // SAFETY: the bytes are writable; the descriptor is borrowed, hence open. It fails only where it is zero already.
+    unsafe { libc::read(descriptor.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+}
+
+/// A new epoll set.
+pub fn epoll() -> Result<OwnedFd> {
+    // SAFETY: no memory is involved.
+    let descriptor = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+    // SAFETY: the system has just made it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Adds, changes or removes a descriptor in an epoll set.
+pub fn epoll_control(
+    set: BorrowedFd<'_>,
+    operation: i32,
+    descriptor: RawFd,
+    events: u32,
+    key: u64,
+) -> Result<()> {
+    let mut event = libc::epoll_event { events, u64: key };
+    // SAFETY: the event is a local; a descriptor that is not open is an error, nothing else.
+    check(unsafe { libc::epoll_ctl(set.as_raw_fd(), operation, descriptor, &raw mut event) }).map(drop)
+}
+
+/// What an epoll set has to report now, without waiting.
+pub fn epoll_take<'a>(
+    set: BorrowedFd<'_>,
+    events: &'a mut [libc::epoll_event],
+) -> Result<&'a [libc::epoll_event]> {
+    let size = libc::c_int::try_from(events.len()).unwrap_or(libc::c_int::MAX);
+    let count = uninterrupted(|| {
+        // SAFETY: the array is writable and has at least that many members.
+        check(unsafe { libc::epoll_wait(set.as_raw_fd(), events.as_mut_ptr(), size, 0) })
+    })?;
+    Ok(&events[..usize::try_from(count).unwrap_or(0)])
+}
+
+/// Calls with every signal blocked, so that a thread made in it never runs a handler of the program.
+pub fn with_signals_blocked<T>(call: impl FnOnce() -> T) -> T {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset initialises `all`, and pthread_sigmask `before`, before either is read.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+    }
+    let result = call();
+    // SAFETY: `before` was initialised above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    result
+}
+
+/// The page that the kernel wipes in the child of a fork; its first word is the generation of this process.
+static FORK_PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(&raw const NO_PAGE as *mut AtomicU32);
+/// What the page is before there is one: no stream can be older than its making.
+static NO_PAGE: AtomicU32 = AtomicU32::new(0);
+/// The last generation given out; a child goes on counting where its parent was.
+static LAST_GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// The generation of this process, 0 in a child that has made no stream yet. One load.
+#[inline]
+pub fn generation() -> u32 {
+    // SAFETY: the pointer is either the static above or a page that is never unmapped; both hold an AtomicU32.
+    unsafe { &*FORK_PAGE.load(Ordering::Acquire) }.load(Ordering::Acquire)
+}
+
+/// The generation of this process, begun if there is none.
+pub fn begin_generation() -> Result<u32> {
+    if FORK_PAGE.load(Ordering::Acquire).cast_const() == &raw const NO_PAGE {
+        make_fork_page()?;
+    }
+    // SAFETY: as in `generation`.
+    let page = unsafe { &*FORK_PAGE.load(Ordering::Acquire) };
+    let now = page.load(Ordering::Acquire);
+    if now != 0 {
+        return Ok(now);
+    }
+    let next = LAST_GENERATION.fetch_add(1, Ordering::AcqRel) + 1;
+    match page.compare_exchange(0, next, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => Ok(next),
+        Err(other) => Ok(other),
+    }
+}
+
+fn make_fork_page() -> Result<()> {
+    const PAGE_SIZE: usize = 4096;
+    // SAFETY: a new private mapping touches no memory that anybody else uses.
+    let page = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            PAGE_SIZE,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if page == libc::MAP_FAILED {
+        return Err(Error::last_os_error());
+    }
+    // SAFETY: the page was mapped above and is ours.
+    if let Err(error) = check(unsafe { libc::madvise(page, PAGE_SIZE, libc::MADV_WIPEONFORK) }) {
+        // SAFETY: nobody has seen the page.
+        unsafe { libc::munmap(page, PAGE_SIZE) };
+        return Err(error);
+    }
+    let none = (&raw const NO_PAGE).cast_mut();
+    if FORK_PAGE.compare_exchange(none, page.cast(), Ordering::AcqRel, Ordering::Acquire).is_err() {
+        // SAFETY: another thread's page was taken; nobody has seen this one.
+        unsafe { libc::munmap(page, PAGE_SIZE) };
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Whether a 101 really opens the connection: the six points of RFC 6455 §4.1, each with a sentence that names
+//! what was wrong (decision 11). Knows fields, not bytes.
+
+use super::response::{Head, excerpt};
+
+/// What was offered as extensions. RFC 7692 comes in here: its parameters, against which the answer is judged.
+#[derive(Clone, Copy, Debug)]
+enum Offered {
+    Nothing,
+}
+
+/// What the response must match.
+#[derive(Debug)]
+pub(super) struct Expectation {
+    accept: String,
+    protocols: Vec<String>,
+    offered: Offered,
+}
+
+impl Expectation {
+    pub(super) fn new(accept: String, protocols: Vec<String>) -> Self {
+        Self { accept, protocols, offered: Offered::Nothing }
+    }
+
+    /// The sub-protocol and the extensions agreed, or what is wrong.
+    pub(super) fn check(&self, head: &Head) -> Result<(String, String), String> {
+        if head.minor_version == 0 {
+            // RFC 9110 §7.8: there is no Upgrade in HTTP/1.0.
+            return Err("The server answered in HTTP/1.0, which cannot switch protocols.".to_owned());
+        }
+        self.check_list(head, "Upgrade", "websocket")?;
+        self.check_list(head, "Connection", "Upgrade")?;
+        self.check_accept(head)?;
+        Ok((self.check_protocol(head)?, self.check_extensions(head)?))
+    }
+
+    // RFC 6455 §4.1 points 2 and 3. RFC 9110 §5.3: fields of one name are one list, in order.
+    fn check_list(&self, head: &Head, name: &'static str, token: &str) -> Result<(), String> {
+        let values = head.values(name).collect::<Vec<_>>();
+        if values.is_empty() {
+            return Err(format!("The server's answer has no {name} header."));
+        }
+        let list = values.join(&b", "[..]);
+        let mut tokens = list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        if tokens.any(|candidate| candidate.eq_ignore_ascii_case(token.as_bytes())) {
+            return Ok(());
+        }
+        Err(format!("The server's {name} header is {}, without \"{token}\".", excerpt(&list)))
+    }
+
+    // RFC 6455 §4.1 point 4: blanks around it are ignored.
+    fn check_accept(&self, head: &Head) -> Result<(), String> {
+        const NAME: &str = "Sec-WebSocket-Accept";
+        match head.single(NAME)? {
+            None => Err(format!("The server's answer has no {NAME} header.")),
+            Some(value) if value == self.accept.as_bytes() => Ok(()),
+            Some(value) => {
+                Err(format!("The server's {NAME} is {}, which does not answer our key.", excerpt(value)))
+            }
+        }
+    }
+
+    // RFC 6455 §4.1 point 6. P05: one of those asked for must be chosen, which is more than the RFC wants.
+    fn check_protocol(&self, head: &Head) -> Result<String, String> {
+        const NAME: &str = "Sec-WebSocket-Protocol";
+        match head.single(NAME)? {
+            None if self.protocols.is_empty() => Ok(String::new()),
+            None => Err(format!("The server chose none of the sub-protocols: it sent no {NAME} header.")),
+            Some(b"") if !self.protocols.is_empty() => {
+                Err(format!("The server chose none of the sub-protocols: its {NAME} header is empty."))
+            }
+            Some(value) => {
+                let chosen = self.protocols.iter().find(|protocol| protocol.as_bytes() == value);
+                chosen.cloned().ok_or_else(|| {
+                    format!("The server chose the sub-protocol {}, which was not offered.", excerpt(value))
+                })
+            }
+        }
+    }
+
+    // RFC 6455 §4.1 point 5. An empty value is an empty list, which agrees on nothing.
+    fn check_extensions(&self, head: &Head) -> Result<String, String> {
+        match (self.offered, head.single("Sec-WebSocket-Extensions")?) {
+            (Offered::Nothing, None | Some(b"")) => Ok(String::new()),
+            (Offered::Nothing, Some(value)) => {
+                Err(format!("The server chose the extension {}, which was not offered.", excerpt(value)))
+            }
+        }
+    }
+}
+
+impl Head {
+    fn values(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
+        let fields = self.headers.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name));
+        fields.map(|(_, value)| value.trim_ascii())
+    }
+
+    /// The value of a field that must not be repeated.
+    fn single(&self, name: &'static str) -> Result<Option<&[u8]>, String> {
+        let values = self.values(name).collect::<Vec<_>>();
+        match values[..] {
+            [] => Ok(None),
+            [value] => Ok(Some(value)),
+            [first, second, ..] => {
+                let (first, second) = (excerpt(first), excerpt(second));
+                Err(format!("The server repeated its {name} header: {first} and {second}."))
+            }
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! The internal thread's own side: its tables, its loop, its clock. Nothing here is reached by another thread.
+
+use super::connect::{self, ConnectError};
+use super::{Command, Driven, Runtime, SWEEP_PERIOD, Wanted};
+use crate::net::poller::{Epoll, Event, Interest, Poller};
+use crate::net::{Transport, Wake, sys};
+use crossbeam_channel::{Receiver, unbounded};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::io::Result;
+use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
+use tokio::task::AbortHandle;
+use tokio::time::timeout_at;
+
+/// The key of the wake descriptor; streams count from 1.
+const WAKE_KEY: u64 = 0;
+/// A resolver's thread that has nothing to do ends after this: names are resolved in bursts.
+const RESOLVER_KEPT: Duration = Duration::from_secs(2);
+/// How long the loop sleeps where nothing is due.
+const LONG: Duration = Duration::from_secs(3600);
+
+struct Entry {
+    driven: Arc<dyn Driven>,
+    /// Keeps the descriptor open while the poller knows it; true once the poller does.
+    socket: Option<(Arc<Transport>, bool)>,
+    connecting: Option<AbortHandle>,
+    listed: bool,
+    /// The counter that the last sweep saw.
+    seen: u64,
+    freed: bool,
+}
+
+struct Internal {
+    runtime: Arc<Runtime>,
+    commands: Receiver<Command>,
+    streams: HashMap<u64, Entry>,
+    deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
+    list: Vec<u64>,
+    next_sweep: Option<Instant>,
+    /// Freed streams with a call inside: looked at again at every sweep.
+    deserting: Vec<u64>,
+}
+
+/// Starts the thread. Everything that can be refused is asked for before it runs.
+pub(super) fn start(generation: u32) -> Result<Arc<Runtime>> {
+    if crate::fault::fails("runtime.start") {
+        return Err(std::io::ErrorKind::WouldBlock.into());
+    }
+    let (sender, commands) = unbounded();
+    let runtime = Arc::new(Runtime {
+        commands: sender,
+        wake: Wake::new()?,
+        notified: AtomicBool::new(false),
+        sweeping: AtomicBool::new(false),
+        dead: AtomicBool::new(false),
+        keys: AtomicU64::new(WAKE_KEY + 1),
+        generation,
+    });
+    let poller = Epoll::new()?;
+    poller.add(runtime.wake.descriptor(), WAKE_KEY)?;
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .thread_name("wsstream-names")
+        .thread_keep_alive(RESOLVER_KEPT)
+        .build()?;
+    let internal = Internal {
+        runtime: Arc::clone(&runtime),
+        commands,
+        streams: HashMap::new(),
+        deadlines: BinaryHeap::new(),
+        list: Vec::new(),
+        next_sweep: None,
+        deserting: Vec::new(),
+    };
+    sys::with_signals_blocked(|| {
+        std::thread::Builder::new().name("wsstream".to_owned()).spawn(move || internal.live(tokio, poller))
+    })?;
+    Ok(runtime)
+}
+
+impl Internal {
+    /// Runs until the process ends, or a bug in the loop itself ends every stream.
+    fn live(mut self, tokio: tokio::runtime::Runtime, poller: Epoll) {
+        let died = catch_unwind(AssertUnwindSafe(|| tokio.block_on(self.run(poller))));
+        debug_assert!(died.is_err() || matches!(died, Ok(Err(_))));
+        self.runtime.dead.store(true, Ordering::Release);
+        for entry in self.streams.values() {
+            let _ = catch_unwind(AssertUnwindSafe(|| entry.driven.fail()));
+        }
+        // What was asked for too late to be heard ends as well.
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Insert(_, driven) = command {
+                let _ = catch_unwind(AssertUnwindSafe(|| driven.fail()));
+            }
+        }
+        // A resolver that hangs in the system must not hold this up.
+        tokio.shutdown_background();
+    }
+
+    async fn run(&mut self, poller: Epoll) -> Result<()> {
+        #[expect(
+            deprecated,
+            reason = "its successor differs by `unsafe` only; an Epoll keeps its descriptor open and the same"
+        )]
+        let mut poller = AsyncFd::new(poller)?;
+        let mut events = Vec::new();
+        loop {
+            crate::fault::point("runtime.loop");
+            let mut ready = match timeout_at(self.next_time().into(), poller.readable_mut()).await {
+                Ok(ready) => Some(ready?),
+                Err(_) => None,
+            };
+            if let Some(ready) = ready.as_mut() {
+                ready.get_inner_mut().take(&mut events)?;
+                if events.is_empty() {
+                    ready.clear_ready();
+                }
+            }
+            drop(ready);
+            let poller = poller.get_ref();
+            for event in events.drain(..) {
+                self.handle_event(poller, event);
+            }
+            self.handle_commands(poller);
+            self.handle_time(poller);
+        }
+    }
+
+    /// When something is due next.
+    fn next_time(&self) -> Instant {
+        let deadline = self.deadlines.peek().map(|Reverse((at, _))| *at);
+        let next = [deadline, self.next_sweep].into_iter().flatten().min();
+        next.unwrap_or_else(|| Instant::now() + LONG)
+    }
+
+    fn handle_event(&mut self, poller: &Epoll, event: Event) {
+        if event.key == WAKE_KEY {
+            self.runtime.wake.clear();
+            // Before the commands are taken: what is sent later wakes again.
+            self.runtime.notified.store(false, Ordering::SeqCst);
+        } else {
+            self.drive(poller, event.key, |driven| driven.ready(true, event.error));
+        }
+    }
+
+    fn handle_commands(&mut self, poller: &Epoll) {
+        while let Ok(command) = self.commands.try_recv() {
+            self.handle_command(poller, command);
+        }
+    }
+
+    fn handle_command(&mut self, poller: &Epoll, command: Command) {
+        match command {
+            Command::Insert(key, driven) => {
+                let entry =
+                    Entry { driven, socket: None, connecting: None, listed: false, seen: 0, freed: false };
+                self.streams.insert(key, entry);
+            }
+            Command::Connect(key, destination) => self.start_connecting(key, destination),
+            Command::Connected(key, outcome) => self.handle_connected(poller, key, outcome),
+            Command::GiveUp(key) => {
+                if let Some(task) = self.streams.get_mut(&key).and_then(|entry| entry.connecting.take()) {
+                    task.abort();
+                }
+            }
+            Command::Nudge(key) => self.drive(poller, key, |driven| driven.ready(false, false)),
+            Command::List(key) => self.enlist(key),
+            Command::Deadline(key, at) => self.deadlines.push(Reverse((at, key))),
+            Command::CallBack(key) => {
+                self.call(key, |driven| driven.call_back());
+            }
+            Command::Freed(key) => {
+                if let Some(entry) = self.streams.get_mut(&key) {
+                    entry.freed = true;
+                    self.deserting.push(key);
+                    self.let_deserted_go(poller);
+                }
+            }
+        }
+    }
+
+    fn start_connecting(&mut self, key: u64, destination: connect::Destination) {
+        let Some(entry) = self.streams.get_mut(&key) else { return };
+        let runtime = Arc::clone(&self.runtime);
+        let task = tokio::spawn(async move {
+            let outcome = connect::connect(destination).await;
+            runtime.send(Command::Connected(key, outcome));
+        });
+        entry.connecting = Some(task.abort_handle());
+    }
+
+    fn handle_connected(
+        &mut self,
+        poller: &Epoll,
+        key: u64,
+        outcome: std::result::Result<TcpStream, ConnectError>,
+    ) {
+        let Some(entry) = self.streams.get_mut(&key) else { return };
+        entry.connecting = None;
+        if let Some(Some(socket)) = self.call(key, |driven| driven.connected(outcome)) {
+            if let Some(entry) = self.streams.get_mut(&key) {
+                entry.socket = Some((socket, false));
+            }
+            self.drive(poller, key, |driven| driven.ready(false, false));
+        }
+    }
+
+    fn enlist(&mut self, key: u64) {
+        let Some(entry) = self.streams.get_mut(&key) else { return };
+        if !entry.listed {
+            entry.listed = true;
+            self.list.push(key);
+        }
+        self.start_sweeping();
+    }
+
+    fn start_sweeping(&mut self) {
+        self.runtime.sweeping.store(true, Ordering::SeqCst);
+        self.next_sweep.get_or_insert_with(|| Instant::now() + SWEEP_PERIOD);
+    }
+
+    fn handle_time(&mut self, poller: &Epoll) {
+        let now = Instant::now();
+        while let Some(Reverse((at, key))) = self.deadlines.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.deadlines.pop();
+            if let Some(Some(next)) = self.call(key, |driven| driven.deadline(now)) {
+                self.deadlines.push(Reverse((next, key)));
+            }
+        }
+        if self.next_sweep.is_some_and(|at| at <= now) {
+            self.next_sweep = None;
+            self.sweep(poller);
+        }
+    }
+
+    fn sweep(&mut self, poller: &Epoll) {
+        let list = std::mem::take(&mut self.list);
+        for key in list {
+            let Some(entry) = self.streams.get_mut(&key) else { continue };
+            entry.listed = false;
+            let mut seen = entry.seen;
+            let mut stays = false;
+            self.drive(poller, key, |driven| {
+                let (listed, wanted) = driven.sweep(&mut seen);
+                stays = listed;
+                wanted
+            });
+            if let Some(entry) = self.streams.get_mut(&key) {
+                entry.seen = seen;
+                if stays && !entry.listed {
+                    entry.listed = true;
+                    self.list.push(key);
+                }
+            }
+        }
+        self.let_deserted_go(poller);
+        if self.list.is_empty() && self.deserting.is_empty() {
+            self.runtime.sweeping.store(false, Ordering::SeqCst);
+            // Who listed a stream before that store did not wake this thread: look once more.
+            self.handle_commands(poller);
+        } else {
+            self.start_sweeping();
+        }
+    }
+
+    /// Calls a stream and does what it wants of the poller.
+    fn drive(&mut self, poller: &Epoll, key: u64, call: impl FnOnce(&dyn Driven) -> Wanted) {
+        match self.call(key, call) {
+            None | Some(Wanted::Nothing) => {}
+            Some(Wanted::Watch(interest)) => self.watch(poller, key, interest),
+            Some(Wanted::LetGo) => self.let_go(poller, key),
+        }
+    }
+
+    /// Calls a stream with no borrow of the tables; a panic ends that stream alone.
+    fn call<T>(&mut self, key: u64, call: impl FnOnce(&dyn Driven) -> T) -> Option<T> {
+        let driven = Arc::clone(&self.streams.get(&key)?.driven);
+        match catch_unwind(AssertUnwindSafe(|| call(&*driven))) {
+            Ok(result) => Some(result),
+            Err(_) => {
+                let _ = catch_unwind(AssertUnwindSafe(|| driven.fail()));
+                None
+            }
+        }
+    }
+
+    fn watch(&mut self, poller: &Epoll, key: u64, interest: Interest) {
+        let Some(entry) = self.streams.get_mut(&key) else { return };
+        let Some((socket, known)) = entry.socket.as_mut() else { return };
+        let armed = poller.arm(socket.descriptor(), key, interest, !*known);
+        *known |= armed.is_ok();
+        if armed.is_err() {
+            // A stream that cannot be watched must not wait for ever.
+            self.call(key, |driven| driven.fail());
+        }
+    }
+
+    fn let_go(&mut self, poller: &Epoll, key: u64) {
+        let Some(entry) = self.streams.get_mut(&key) else { return };
+        if let Some((socket, true)) = entry.socket.take() {
+            // Fails only where the descriptor is in no set, which is what is wanted.
+            let _ = poller.remove(socket.descriptor());
+        }
+    }
+
+    fn let_deserted_go(&mut self, poller: &Epoll) {
+        let mut left = std::mem::take(&mut self.deserting);
+        left.retain(|key| {
+            let Some(entry) = self.streams.get(key) else { return false };
+            if !entry.driven.is_deserted() {
+                return true;
+            }
+            self.let_go(poller, *key);
+            if let Some(Entry { connecting: Some(task), .. }) = self.streams.remove(key) {
+                task.abort();
+            }
+            false
+        });
+        self.deserting = left;
+        if !self.deserting.is_empty() {
+            self.start_sweeping();
+        }
+    }
+}

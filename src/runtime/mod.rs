@@ -1,0 +1,182 @@
+//! The internal thread: connects, keeps time, watches and sweeps what nobody drives, and runs callbacks.
+//!
+//! It knows a stream as a key and a [`Driven`], never a frame; whatever it calls may be called by other threads at
+//! the same time, and it holds no borrow of its own tables while it calls.
+
+mod connect;
+mod internal;
+
+pub use connect::{ConnectError, Destination};
+
+use crate::net::{Transport, Wake, poller::Interest, sys};
+use crossbeam_channel::Sender;
+use std::io::Result;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a stream that nobody drives may go unwatched: half of the 10 ms within which a ping is answered, as the
+/// sweep after the next takes over.
+pub const SWEEP_PERIOD: Duration = Duration::from_millis(5);
+
+/// What a stream wants of the poller after it was driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nothing: another thread sees to it.
+    Nothing,
+    /// One event; errors are always watched.
+    Watch(Interest),
+    /// The poller is to let go of the socket.
+    LetGo,
+}
+
+/// A stream, as far as the internal thread knows it. Every call is made on that thread, none may wait.
+pub trait Driven: Send + Sync {
+    /// The TCP connection stands, or will not. Answers the share of the socket that the poller keeps.
+    fn connected(&self, outcome: std::result::Result<TcpStream, ConnectError>) -> Option<Arc<Transport>>;
+    /// An event came (`error`: the connection is broken), or `nudge` was called.
+    fn ready(&self, event: bool, error: bool) -> Wanted;
+    /// A sweep has come by. `seen` is what it saw the last time; true keeps the stream on the list.
+    fn sweep(&self, seen: &mut u64) -> (bool, Wanted);
+    /// A deadline may have passed: sees to it, answers the next one.
+    fn deadline(&self, now: Instant) -> Option<Instant>;
+    /// Runs the callbacks that are due.
+    fn call_back(&self);
+    /// After free: whether no call is inside, so that the last share may go.
+    fn is_deserted(&self) -> bool;
+    /// A bug was met on the internal thread: the stream ends with it.
+    fn fail(&self);
+}
+
+/// What other threads ask of the internal one.
+enum Command {
+    Insert(u64, Arc<dyn Driven>),
+    Connect(u64, Destination),
+    Connected(u64, std::result::Result<TcpStream, ConnectError>),
+    GiveUp(u64),
+    Nudge(u64),
+    List(u64),
+    Deadline(u64, Instant),
+    CallBack(u64),
+    Freed(u64),
+}
+
+/// The way to the internal thread, from any thread.
+pub struct Runtime {
+    commands: Sender<Command>,
+    wake: Arc<Wake>,
+    /// A wake-up is on its way.
+    notified: AtomicBool,
+    /// The sweep list is not empty, so what is put on it needs no wake-up.
+    sweeping: AtomicBool,
+    dead: AtomicBool,
+    keys: AtomicU64,
+    generation: u32,
+}
+
+/// The one runtime of this process.
+static RUNTIME: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
+
+impl Runtime {
+    /// The runtime of this process, started where there is none; fails where the system refuses a thread or a
+    /// descriptor.
+    pub fn running() -> Result<Arc<Runtime>> {
+        let generation = sys::begin_generation()?;
+        let mut running = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = running.as_ref() {
+            if runtime.generation == generation && !runtime.dead.load(Ordering::Acquire) {
+                return Ok(Arc::clone(runtime));
+            }
+        }
+        let runtime = internal::start(generation)?;
+        // The runtime of the parent is never dropped in a child: its descriptors are shared with the parent.
+        if let Some(old) = running.replace(Arc::clone(&runtime)) {
+            if old.generation != generation {
+                std::mem::forget(old);
+            }
+        }
+        Ok(runtime)
+    }
+
+    /// The generation of the process that it runs in.
+    #[inline]
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Makes a stream known; the runtime keeps a share of it until it was freed and is deserted.
+    pub fn insert(&self, driven: Arc<dyn Driven>) -> u64 {
+        let key = self.new_key();
+        self.send(Command::Insert(key, driven));
+        key
+    }
+
+    /// A key for a stream that is about to be inserted.
+    pub fn new_key(&self) -> u64 {
+        self.keys.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Makes a stream known under a key of its own.
+    pub fn insert_as(&self, key: u64, driven: Arc<dyn Driven>) {
+        self.send(Command::Insert(key, driven));
+    }
+
+    /// Starts resolving and connecting for a stream.
+    pub fn connect(&self, key: u64, destination: Destination) {
+        self.send(Command::Connect(key, destination));
+    }
+
+    /// Stops resolving and connecting.
+    pub fn give_up(&self, key: u64) {
+        self.send(Command::GiveUp(key));
+    }
+
+    /// Lets the internal thread look at a stream: `Driven::ready`.
+    pub fn nudge(&self, key: u64) {
+        self.send(Command::Nudge(key));
+    }
+
+    /// Lets it call `Driven::deadline` at a time, or soon after.
+    pub fn wake_at(&self, key: u64, at: Instant) {
+        self.send(Command::Deadline(key, at));
+    }
+
+    /// Lets it run the callbacks that are due.
+    pub fn call_back(&self, key: u64) {
+        self.send(Command::CallBack(key));
+    }
+
+    /// The stream was freed: its share may go as soon as it is deserted.
+    pub fn freed(&self, key: u64) {
+        self.send(Command::Freed(key));
+    }
+
+    /// Puts a stream on the sweep list; wakes the internal thread only where the list was empty.
+    pub fn list(&self, key: u64) {
+        let sent = self.commands.send(Command::List(key)).is_ok();
+        if sent && !self.sweeping.swap(true, Ordering::SeqCst) {
+            self.notify();
+        }
+    }
+
+    /// Whether its thread has ended.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    fn send(&self, command: Command) {
+        // After the internal thread's end every stream has settled and nothing is left to ask for.
+        if self.commands.send(command).is_ok() {
+            self.notify();
+        }
+    }
+
+    fn notify(&self) {
+        if !self.notified.swap(true, Ordering::SeqCst) {
+            self.wake.raise();
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! What both halves share about the end of a stream: the closing handshake, the frames it owes the peer, the
+//! deadlines. One leaf lock, taken only where a control frame, a close or an end is at hand.
+
+use super::Stream;
+use super::close_info::{CloseInfo, Ending};
+use super::read_word;
+use super::status::{Cause, Initiator, Phase, Status};
+use super::timeout::after_ms;
+use super::write_word;
+use crate::proto::close::CloseRequest;
+use crate::proto::closing::{self, Action, Input, State};
+use std::collections::VecDeque;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Pongs that wait for a socket that takes nothing; beyond it the oldest is dropped (RFC 6455 §5.5.3 lets the newest
+/// answer for all).
+const PONGS_MAX: usize = 16;
+/// How long the peer may take to end TCP after the closing handshake (RFC 6455 §7.1.1).
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A pong that is due.
+pub(super) struct Pong {
+    pub size: usize,
+    pub payload: [u8; 125],
+}
+
+/// What is due for the holder of the write word, and what is known of the end.
+pub(super) struct Control {
+    pub state: State,
+    pub phase: Phase,
+    pub pongs: VecDeque<Pong>,
+    /// Our Close, due and not framed.
+    pub close: Option<CloseRequest>,
+    /// The connection is to fail, with a Close of that code if it can go out without waiting.
+    pub failing: Option<(Ending, Option<u16>)>,
+    /// The peer's Close.
+    pub peer_close: Option<(Option<u16>, String)>,
+    /// The code in the Close that was given to the system.
+    pub sent_code: u16,
+    pub initiator: Initiator,
+    /// The closing handshake has begun, from either side.
+    pub is_closing: bool,
+    /// The open timeout, the close timeout, or the wait for the end of TCP.
+    pub deadline: Option<Instant>,
+    /// After the end: how long what the peer still sends is discarded, so that our Close is not lost.
+    pub linger_until: Option<Instant>,
+}
+
+impl Control {
+    pub fn new(deadline: Option<Instant>) -> Self {
+        Self {
+            state: State::Connecting,
+            phase: Phase::Start,
+            pongs: VecDeque::new(),
+            close: None,
+            failing: None,
+            peer_close: None,
+            sent_code: 0,
+            initiator: Initiator::None,
+            is_closing: false,
+            deadline,
+            linger_until: None,
+        }
+    }
+
+    /// One step of the closing handshake.
+    pub fn step(&mut self, input: Input) -> Action {
+        let (state, action) = closing::step(self.state, input);
+        self.state = state;
+        action
+    }
+
+    /// Whether the opening handshake is done and `closed` has not settled.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.state, State::Connecting | State::Closed)
+    }
+
+    /// Keeps a pong until the holder of the write word frames it.
+    pub fn push_pong(&mut self, payload: &[u8]) {
+        if self.pongs.len() == PONGS_MAX {
+            self.pongs.pop_front();
+        }
+        let mut pong = Pong { size: payload.len(), payload: [0; 125] };
+        pong.payload[..payload.len()].copy_from_slice(payload);
+        self.pongs.push_back(pong);
+    }
+}
+
+impl Stream {
+    pub(super) fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The peer's Close was decoded (by the owner of the read word).
+    pub(super) fn handle_close_received(&self, code: Option<u16>, reason: &str) {
+        let mut control = self.control();
+        if !control.is_open() || control.peer_close.is_some() {
+            return;
+        }
+        control.peer_close = Some((code, reason.to_owned()));
+        control.is_closing = true;
+        self.end_writing(Status::State);
+        let action = control.step(Input::CloseReceived);
+        match action {
+            Action::QueueReply => {
+                control.initiator = Initiator::Remote;
+                // RFC 6455 §5.5.1: the reply typically echoes the status code.
+                control.close = Some(CloseRequest { code, reason: String::new() });
+            }
+            Action::AwaitEnd => self.await_end(&mut control),
+            _ => {}
+        }
+        drop(control);
+        self.write.mark(write_word::ENDED);
+        self.serve_posted();
+    }
+
+    /// Our Close was given to the system (by the holder of the write word).
+    pub(super) fn handle_close_written(&self, control: &mut Control, code: u16) {
+        control.sent_code = code;
+        if control.step(Input::CloseWritten) == Action::AwaitEnd {
+            self.await_end(control);
+        }
+    }
+
+    fn await_end(&self, control: &mut Control) {
+        let at = Instant::now() + END_TIMEOUT;
+        control.deadline = Some(at);
+        self.runtime.wake_at(self.key, at);
+    }
+
+    /// TCP has ended, or broke (by the owner of the read word).
+    pub(super) fn handle_transport_ended(&self, error: Option<&std::io::Error>) {
+        let mut control = self.control();
+        let input = if error.is_some() { Input::Failed } else { Input::TransportEnded };
+        match control.step(input) {
+            Action::SettleClean => self.settle(&mut control, None, false),
+            Action::SettleUnclean => {
+                let ending = match error {
+                    Some(error) => Ending::system(error),
+                    None => Ending::new(Cause::Truncated, "The peer ended TCP without a Close."),
+                };
+                if control.initiator == Initiator::None {
+                    control.initiator = Initiator::Transport;
+                }
+                self.settle(&mut control, Some(ending), false);
+            }
+            _ => {}
+        }
+    }
+
+    /// Fails the connection with a Close of that code (RFC 6455 §7.1.7), sent if that needs no waiting.
+    pub(super) fn fail(&self, ending: Ending, close_code: Option<u16>) {
+        let mut control = self.control();
+        match control.state {
+            State::Closed => return,
+            State::Connecting => {
+                control.step(Input::Failed);
+                self.settle(&mut control, Some(ending), false);
+                return;
+            }
+            _ => {}
+        }
+        if control.failing.is_none() {
+            control.failing = Some((ending, close_code));
+        }
+        drop(control);
+        self.serve_posted();
+    }
+
+    /// Settles after a failure: what the holder of the write word does once it has tried to send the Close.
+    pub(super) fn settle_failed(&self, control: &mut Control, ending: Ending, linger: bool) {
+        match control.step(Input::Failed) {
+            Action::SettleClean => self.settle(control, None, linger),
+            Action::SettleUnclean => {
+                if control.initiator == Initiator::None {
+                    control.initiator = Initiator::Local;
+                }
+                self.settle(control, Some(ending), linger);
+            }
+            _ => {}
+        }
+    }
+
+    /// Settles `closed`, once; the state is Closed already. `linger`: the peer is still to read our Close.
+    pub(super) fn settle(&self, control: &mut Control, ending: Option<Ending>, linger: bool) {
+        let phase = if control.is_closing { Phase::Closing } else { control.phase };
+        let clean = ending.is_none();
+        let ending = ending.unwrap_or_else(|| Ending {
+            status: Status::Ok,
+            ..Ending::new(Cause::None, "The connection was closed cleanly.")
+        });
+        let (code, reason) = match control.peer_close.take() {
+            Some((code, reason)) => (code.unwrap_or(1005), reason),
+            None => (1006, String::new()),
+        };
+        let status = ending.status;
+        let info = CloseInfo {
+            status,
+            code,
+            clean,
+            initiator: control.initiator,
+            phase: ending.phase.unwrap_or(phase),
+            cause: ending.cause,
+            os_error: ending.os_error,
+            http_status: ending.http_status,
+            sent_code: control.sent_code,
+            reason,
+            detail: ending.detail,
+            response_body: ending.response_body,
+        };
+        control.state = State::Closed;
+        control.deadline = None;
+        control.pongs.clear();
+        control.close = None;
+        control.linger_until = linger.then(|| Instant::now() + END_TIMEOUT);
+        if let Some(until) = control.linger_until {
+            self.runtime.wake_at(self.key, until);
+        }
+        let callbacks_due = self.closed.settle(info);
+        self.end_writing(if clean { Status::State } else { status });
+        self.read.mark(read_word::ENDED);
+        self.write.mark(write_word::ENDED);
+        self.waiters.wake(u32::MAX);
+        self.runtime.nudge(self.key);
+        if callbacks_due {
+            self.runtime.call_back(self.key);
+        }
+    }
+
+    /// A deadline may be over: the internal thread asks.
+    pub(super) fn handle_deadline(&self, now: Instant) -> Option<Instant> {
+        let mut control = self.control();
+        let due = control.deadline.or(control.linger_until)?;
+        if due > now {
+            return Some(due);
+        }
+        control.deadline = None;
+        match (control.state, control.step(Input::TimedOut)) {
+            (_, Action::SettleClean) => self.settle(&mut control, None, false),
+            (State::Connecting, Action::SettleUnclean) => {
+                self.runtime.give_up(self.key);
+                self.settle(
+                    &mut control,
+                    Some(Ending::new(Cause::Timeout, "The open timeout ran out.")),
+                    false,
+                );
+            }
+            (_, Action::SettleUnclean) => {
+                let detail = "The peer did not answer the Close within the close timeout.";
+                self.settle(&mut control, Some(Ending::new(Cause::Timeout, detail)), false);
+            }
+            // After the end only lingering is left, and it is over.
+            _ => {
+                control.linger_until = None;
+                self.runtime.nudge(self.key);
+            }
+        }
+        None
+    }
+
+    /// The closing handshake from this side; the arguments were checked.
+    pub(super) fn start_closing(&self, request: CloseRequest) {
+        let mut control = self.control();
+        match control.step(Input::LocalClose) {
+            Action::GiveUp => {
+                self.end_writing(Status::State);
+                self.runtime.give_up(self.key);
+                let ending = Ending::new(Cause::Aborted, "The stream was closed before it was open.");
+                self.settle(&mut control, Some(ending), false);
+            }
+            Action::QueueClose => {
+                self.end_writing(Status::State);
+                control.initiator = Initiator::Local;
+                control.is_closing = true;
+                control.close = Some(request);
+                control.deadline = after_ms(self.limits.close_timeout_ms);
+                if let Some(at) = control.deadline {
+                    self.runtime.wake_at(self.key, at);
+                }
+                drop(control);
+                self.read.mark(read_word::DISCARD);
+                self.write.mark(write_word::ENDED);
+                self.serve_posted();
+                // Whoever drives sees that reading goes on past any mark; writers without room see their end.
+                self.waiters.wake(u32::MAX);
+                self.watch_again();
+            }
+            _ => {}
+        }
+    }
+}

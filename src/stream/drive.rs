@@ -1,0 +1,192 @@
+//! What the internal thread does with a stream: it takes the same two words as any other thread, for work that does
+//! not wait, and only when nobody else drives.
+
+use super::Stream;
+use super::read::Driving;
+use super::read_side::ReadSide;
+use super::read_word::{ARMED, COUNT, DISCARD, INTERNAL, LINGER, THROTTLED};
+use super::write::Locked;
+use super::write_word::{HELD, OUTARMED};
+use crate::net::Transport;
+use crate::net::poller::Interest;
+use crate::net::transport::Received;
+use crate::runtime::{ConnectError, Driven, Wanted};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// How many receives of a connection that is over are thrown away before others get their turn.
+const DISCARDS_MAX: usize = 64;
+
+impl Driven for Stream {
+    fn connected(&self, outcome: Result<TcpStream, ConnectError>) -> Option<Arc<Transport>> {
+        crate::fault::point("runtime.connected");
+        self.handle_connected(outcome)
+    }
+
+    fn ready(&self, event: bool, error: bool) -> Wanted {
+        crate::fault::point("runtime.ready");
+        let read = if event {
+            self.write.disarm();
+            Some(self.read.own_after_event())
+        } else {
+            None
+        };
+        if self.closed.info().is_some() {
+            if let Some(Ok(held)) = read {
+                Driving::new(self, held, false).leave();
+            }
+            return self.reap();
+        }
+        if event {
+            self.send_rest();
+        }
+        match read {
+            Some(Ok(held)) => {
+                if error && self.read.load() & THROTTLED != 0 {
+                    self.fail_throttled(&held);
+                }
+                self.drive_internally(held);
+            }
+            // A local close reads on past the mark.
+            None if self.read.load() & (THROTTLED | DISCARD) == THROTTLED | DISCARD => {
+                if let Ok(held) = self.read.own(INTERNAL) {
+                    self.drive_internally(held);
+                }
+            }
+            _ => {}
+        }
+        self.wanted()
+    }
+
+    fn sweep(&self, seen: &mut u64) -> (bool, Wanted) {
+        crate::fault::point("runtime.sweep");
+        if self.write.load() & HELD != 0 {
+            self.write.unlist();
+            self.send_rest();
+        }
+        let word = self.read.load();
+        if self.closed.info().is_some() {
+            return (false, self.reap());
+        }
+        if word & LINGER == 0 {
+            return (false, self.wanted());
+        }
+        let count = word >> COUNT.trailing_zeros();
+        if count != *seen {
+            *seen = count;
+            return (true, self.wanted_for_writing());
+        }
+        if let Ok(held) = self.read.own_after_sweep() {
+            self.drive_internally(held);
+            self.release_idle_memory();
+        }
+        (false, self.wanted())
+    }
+
+    fn deadline(&self, now: Instant) -> Option<Instant> {
+        crate::fault::point("runtime.deadline");
+        self.handle_deadline(now)
+    }
+
+    fn call_back(&self) {
+        self.closed.call_back(self);
+    }
+
+    fn is_deserted(&self) -> bool {
+        let is_lingering = self.control().linger_until.is_some();
+        !is_lingering
+            && self.closed.info().is_some()
+            && !self.has_reader()
+            && !self.has_writer()
+            && self.inside.load(Ordering::Acquire) == 0
+    }
+
+    fn fail(&self) {
+        self.fail_internal();
+    }
+}
+
+impl Stream {
+    /// What the poller is to watch, by the bits of both words.
+    fn wanted(&self) -> Wanted {
+        if self.closed.info().is_some() {
+            return self.reap();
+        }
+        let read = self.read.load();
+        let write = self.write.load() & OUTARMED != 0;
+        if read & ARMED == 0 && !write {
+            return Wanted::Nothing;
+        }
+        Wanted::Watch(Interest { read: read & (ARMED | THROTTLED) == ARMED, write })
+    }
+
+    /// The same while a thread of the program reads: only what it cannot see to.
+    fn wanted_for_writing(&self) -> Wanted {
+        if self.write.load() & OUTARMED != 0 { self.wanted() } else { Wanted::Nothing }
+    }
+
+    /// Sends what the socket did not take before, or what MORE holds back.
+    fn send_rest(&self) {
+        if let Ok(held) = self.write.lock() {
+            let mut locked = Locked::new(self, held, false);
+            self.serve(locked.side());
+            locked.unlock(false);
+        }
+    }
+
+    /// The connection broke while nobody reads: what came before is above the mark and stays unread (R07).
+    fn fail_throttled(&self, side: &ReadSide) {
+        let error = side.transport.as_ref().map_or(0, |transport| transport.error());
+        if error != 0 {
+            self.handle_transport_ended(Some(&std::io::Error::from_raw_os_error(error)));
+        }
+    }
+
+    fn release_idle_memory(&self) {
+        if let Ok(held) = self.write.lock() {
+            let mut locked = Locked::new(self, held, false);
+            locked.side().release_memory();
+            locked.unlock(false);
+        }
+    }
+
+    /// After `closed` has settled: lets the socket go, or first discards what the peer still sends.
+    fn reap(&self) -> Wanted {
+        let until = self.control().linger_until;
+        let is_lingering = until.is_some_and(|until| Instant::now() < until);
+        let Ok(mut held) = self.read.own(INTERNAL) else {
+            // Whoever has it leaves soon, as the stream has ended, and asks for this again.
+            return Wanted::Nothing;
+        };
+        if is_lingering && let_pass(&mut held) {
+            Driving::new(self, held, false).leave_as(true, false);
+            return Wanted::Watch(Interest { read: true, write: false });
+        }
+        self.control().linger_until = None;
+        if let Some(transport) = held.transport.take() {
+            transport.end();
+        }
+        held.release_memory();
+        Driving::new(self, held, false).leave();
+        let mut locked = Locked::new(self, self.lock_write(), false);
+        locked.side().drop_unsent();
+        locked.side().transport = None;
+        locked.unlock(false);
+        Wanted::LetGo
+    }
+}
+
+/// Throws away what the peer sends after the end; false: it has ended, too.
+fn let_pass(side: &mut ReadSide) -> bool {
+    side.finish();
+    for _ in 0..DISCARDS_MAX {
+        match side.receive(0) {
+            Ok((Received::Bytes { .. }, _)) => side.finish(),
+            Ok((Received::Nothing, _)) => return true,
+            Ok((Received::End, _)) | Err(_) => return false,
+        }
+    }
+    true
+}

@@ -1,0 +1,238 @@
+//! WebSocketStream on any thread: the words, the pump, `closed`; what every call of the C interface does.
+//!
+//! A stream is driven by whoever takes its read word: a thread of the program inside a call, else the internal one.
+//! Nothing here knows C types or tokio. Lock order: read word, then write word, then `control`, then the leaves
+//! (waiters, callbacks); never the read word while holding the write word.
+
+mod close_info;
+mod closed;
+mod control;
+mod drive;
+mod opening;
+pub mod options;
+mod panic;
+mod poll;
+mod read;
+mod read_side;
+mod read_word;
+pub mod status;
+mod timeout;
+mod waiters;
+mod write;
+mod write_side;
+mod write_word;
+
+pub use crate::proto::opcode::Kind;
+pub use close_info::CloseInfo;
+pub use closed::{ClosedCallback, is_in_callback};
+pub use options::{OPTIONS, OptionRow, Options};
+pub use read_side::Message;
+pub use status::{Cause, Initiator, Phase, Status};
+pub use timeout::Timeout;
+
+use crate::net::sys;
+use crate::proto::close::{CloseRefusal, check_close};
+use crate::runtime::Runtime;
+use close_info::Ending;
+use closed::Closed;
+use control::Control;
+use opening::Opened;
+use options::Limits;
+use read_side::ReadSide;
+use read_word::ReadWord;
+use std::any::Any;
+use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use waiters::Waiters;
+use write_side::WriteSide;
+use write_word::WriteWord;
+
+/// `wsstream_wait_opened` would not answer AGAIN.
+pub const OPENED: u32 = 1;
+/// `wsstream_read` would not answer AGAIN.
+pub const READABLE: u32 = 2;
+/// A write would not answer AGAIN.
+pub const WRITABLE: u32 = 4;
+/// `wsstream_wait_closed` would not answer AGAIN.
+pub const CLOSED: u32 = 8;
+/// `wsstream_read_some` would not answer AGAIN.
+pub const READABLE_SOME: u32 = 16;
+const EVENTS: u32 = OPENED | READABLE | WRITABLE | CLOSED | READABLE_SOME;
+
+/// `wsstream_write_some`: the message ends with this part.
+pub const FLAG_FIN: u32 = 1;
+/// `wsstream_write_some`: more follows soon, the bytes may wait for it.
+pub const FLAG_MORE: u32 = 2;
+/// `wsstream_write_some`: this message is not to be compressed.
+pub const FLAG_NO_COMPRESS: u32 = 4;
+
+/// A stream. Shared by the program's handle, its refs, and the runtime's table.
+pub struct Stream {
+    // Hot: touched by every read and write.
+    read: ReadWord<ReadSide>,
+    write: WriteWord<WriteSide>,
+    /// Bytes accepted and not given to the system: written by the holder of the write word only.
+    unsent: AtomicUsize,
+    limits: Limits,
+    generation: u32,
+    key: u64,
+    runtime: Arc<Runtime>,
+    // Cold: waiting, opening, closing.
+    waiters: Waiters,
+    control: Mutex<Control>,
+    closed: Closed,
+    opened: OnceLock<Opened>,
+    write_end: OnceLock<Status>,
+    /// Calls inside beside those that hold a word or a seat of one.
+    inside: AtomicUsize,
+    /// The opening handshake, until it is sent.
+    request: Mutex<Vec<u8>>,
+    url: CString,
+    attachment: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+/// Keeps the memory of a stream while a call is inside that holds no word.
+struct Inside<'a>(&'a AtomicUsize);
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Stream {
+    fn new(
+        url: CString,
+        limits: Limits,
+        runtime: Arc<Runtime>,
+        read: ReadSide,
+        control: Control,
+        request: Mutex<Vec<u8>>,
+    ) -> Self {
+        Self {
+            read: ReadWord::new(read),
+            write: WriteWord::new(WriteSide::default()),
+            unsent: AtomicUsize::new(0),
+            limits,
+            generation: runtime.generation(),
+            key: runtime.new_key(),
+            runtime,
+            waiters: Waiters::default(),
+            control: Mutex::new(control),
+            closed: Closed::default(),
+            opened: OnceLock::new(),
+            write_end: OnceLock::new(),
+            inside: AtomicUsize::new(0),
+            request,
+            url,
+            attachment: OnceLock::new(),
+        }
+    }
+
+    fn inside(&self) -> Inside<'_> {
+        self.inside.fetch_add(1, Ordering::AcqRel);
+        Inside(&self.inside)
+    }
+
+    /// Whether it is from before a fork. One load.
+    #[inline]
+    pub fn is_forked(&self) -> bool {
+        self.generation != sys::generation()
+    }
+
+    fn is_freed(&self) -> bool {
+        self.read.load() & read_word::FREED != 0
+    }
+
+    /// `wsstream_close`; -1 is no code.
+    pub fn close(&self, code: i32, reason: &str) -> Status {
+        let _inside = self.inside();
+        let request = match check_close(code, reason) {
+            Ok(request) => request,
+            Err(CloseRefusal::Argument) => return Status::Argument,
+            Err(CloseRefusal::Access) => return Status::Access,
+            Err(CloseRefusal::Syntax) => return Status::Syntax,
+        };
+        if self.is_freed() {
+            return Status::State;
+        }
+        self.start_closing(request);
+        Status::Ok
+    }
+
+    /// Above the mark reading goes on after a local close: the internal thread is told.
+    fn watch_again(&self) {
+        if self.read.load() & read_word::THROTTLED != 0 {
+            self.runtime.nudge(self.key);
+        }
+    }
+
+    /// `wsstream_on_closed`.
+    pub fn on_closed(&self, callback: ClosedCallback) -> Status {
+        let _inside = self.inside();
+        if self.is_freed() {
+            return Status::State;
+        }
+        if self.closed.register(callback) {
+            self.runtime.call_back(self.key);
+        }
+        Status::Ok
+    }
+
+    /// `wsstream_free`, but for the handle's own share of the memory: ends the stream for everybody.
+    pub fn free(&self) {
+        let _inside = self.inside();
+        if self.read.mark(read_word::FREED) & read_word::FREED != 0 {
+            return;
+        }
+        self.write.mark(write_word::FREED | write_word::ENDED);
+        self.closed.free();
+        let is_connecting = self.control().state == crate::proto::closing::State::Connecting;
+        if is_connecting {
+            self.runtime.give_up(self.key);
+        }
+        // Decision 8: Close 1001 if that needs no waiting; a closing handshake that has begun gets no second frame.
+        self.fail(Ending::new(Cause::Aborted, "The stream was freed."), Some(1001));
+        self.waiters.wake(u32::MAX);
+        self.runtime.freed(self.key);
+    }
+
+    /// `wsstream_free` in the child of a fork: the socket, the poller and the threads are the parent's.
+    pub fn free_forked(&self) {}
+
+    /// A panic came out of a call: the stream ends with INTERNAL.
+    pub fn fail_internal(&self) {
+        let mut control = self.control();
+        if control.state == crate::proto::closing::State::Closed {
+            return;
+        }
+        control.state = crate::proto::closing::State::Closed;
+        self.settle(&mut control, Some(Ending::internal()), false);
+    }
+
+    /// The URL, normalised.
+    pub fn url(&self) -> &CStr {
+        &self.url
+    }
+
+    /// The sub-protocol, "" until opened and where there is none.
+    pub fn protocol(&self) -> &CStr {
+        self.opened.get().map_or(c"", |opened| &opened.protocol)
+    }
+
+    /// The extensions in use, "" until opened and where there are none.
+    pub fn extensions(&self) -> &CStr {
+        self.opened.get().map_or(c"", |opened| &opened.extensions)
+    }
+
+    /// How it ended, once it has.
+    pub fn closed_info(&self) -> Option<&CloseInfo> {
+        self.closed.info()
+    }
+
+    /// What the layer above keeps with the stream until it is freed.
+    pub fn attachment(&self) -> &OnceLock<Box<dyn Any + Send + Sync>> {
+        &self.attachment
+    }
+}

@@ -1,0 +1,595 @@
+//! Reading: the one function that pumps a stream, and the calls that take messages from it.
+//!
+//! Whoever owns the read word pumps: a thread of the program inside a call, else the internal thread. An owner that
+//! sleeps does so in `poll` on the socket and its own wake descriptor, never inside a receive.
+
+use super::read_side::{Decoded, MESSAGE_COST, Message, ReadSide};
+use super::read_word::{
+    CALLER, DETACHED, DISCARD, ENDED, FREED, INTERNAL, Leave, OWNER, QUEUED, READER, Reading, THROTTLED,
+};
+use super::status::Status;
+use super::timeout::{Deadline, Timeout};
+use super::waiters::{NoSleep, Ticket};
+use super::{CLOSED, Ending, OPENED, READABLE, READABLE_SOME, Stream};
+use crate::net::sys;
+use crate::net::transport::Received;
+use crate::proto::failure::{Cause as FailureCause, Failure};
+use std::os::fd::RawFd;
+
+/// How many receives the internal thread makes for one stream before others get their turn; the poller reports what
+/// is left at once.
+const RECEIVES_MAX: usize = 32;
+
+/// What the owner of the read word pumps for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// A message, to be handed out at once.
+    Message,
+    /// A message at the head of the queue.
+    Queue,
+    /// A part of a message, or a message.
+    Part,
+    /// What fits below the mark: nobody asks for it now.
+    Mark,
+    /// The end of the opening handshake.
+    Open,
+}
+
+/// What pumping has led to.
+pub(super) enum Pumped {
+    Message(Message),
+    /// The goal is reached.
+    Reached,
+    /// The socket has nothing now.
+    Starved,
+    /// No more may be held.
+    Throttled,
+    /// The stream has ended.
+    Ended,
+}
+
+/// The ownership of the read word; dropped in unwinding it fails the stream.
+pub(super) struct Driving<'a> {
+    stream: &'a Stream,
+    held: Option<Reading<'a, ReadSide>>,
+    /// The read call's seat goes with it.
+    reader: bool,
+}
+
+impl<'a> Driving<'a> {
+    #[inline]
+    pub fn new(stream: &'a Stream, held: Reading<'a, ReadSide>, reader: bool) -> Self {
+        Self { stream, held: Some(held), reader }
+    }
+
+    #[inline]
+    pub fn side(&mut self) -> &mut ReadSide {
+        self.held.as_mut().expect("held until it is left")
+    }
+
+    /// Leaves with the seat where nothing is left to do: the short way of a read.
+    #[inline]
+    fn leave_quietly(mut self) {
+        let Some(held) = self.held.take() else { return };
+        let queued = held.has_queued();
+        if let Err(held) = self.stream.read.leave_quietly(held, queued) {
+            self.held = Some(held);
+            self.leave();
+        }
+    }
+
+    /// Leaves; the stream is put on the sweep list if nothing else watches it.
+    #[inline(never)]
+    pub fn leave(self) {
+        self.leave_as(false, false);
+    }
+
+    /// Leaves. `armed`: the internal thread is about to watch the socket, only for errors where `throttled`.
+    pub fn leave_as(mut self, armed: bool, throttled: bool) {
+        let Some(held) = self.held.take() else { return };
+        let stream = self.stream;
+        let _inside = stream.inside();
+        let leave = Leave {
+            reader: self.reader,
+            queued: held.has_queued(),
+            throttled: throttled
+                || (stream.read.load() & THROTTLED != 0 && held.held() >= stream.limits.read_buffer_size),
+            armed,
+            detached: held.transport.is_none(),
+        };
+        let left = stream.read.leave(held, leave);
+        if left.list {
+            stream.runtime.list(stream.key);
+        }
+        if left.wake {
+            stream.waiters.wake(OPENED | READABLE | READABLE_SOME);
+        }
+        if left.ended && !leave.detached {
+            stream.runtime.nudge(stream.key);
+        }
+    }
+}
+
+impl Drop for Driving<'_> {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            drop(held);
+            if self.reader {
+                self.stream.read.rise();
+            }
+            self.stream.fail_internal();
+        }
+    }
+}
+
+/// The seat of a read call that does not have the ownership.
+struct ReaderSeat<'a>(&'a Stream);
+
+impl Drop for ReaderSeat<'_> {
+    fn drop(&mut self) {
+        self.0.read.rise();
+    }
+}
+
+/// Whether nobody has the reading half and there is something to be had: before the socket is there only the internal
+/// thread owns it, to bring it.
+pub(super) fn can_own(word: u64) -> bool {
+    word & OWNER == 0 && (word & DETACHED == 0 || word & (ENDED | FREED) != 0)
+}
+
+/// How a waiting call goes on.
+pub(super) enum Slept {
+    /// Look again.
+    Woken,
+    /// The time is over, or `wake` was called.
+    Over,
+    /// The system has no descriptor to sleep on.
+    Resource,
+}
+
+impl Stream {
+    /// `wsstream_read`.
+    #[inline]
+    pub fn read(&self, timeout: Timeout) -> Result<Message, Status> {
+        let Ok(held) = self.read.enter() else { return self.read_slowly(None, timeout) };
+        let mut driving = Driving::new(self, held, true);
+        let side = driving.side();
+        if !side.has_queued() {
+            if let Decoded::Message(message) = self.decode_next(side) {
+                driving.leave_quietly();
+                return Ok(message);
+            }
+        } else if let Some(message) = side.pop() {
+            driving.leave_quietly();
+            return Ok(message);
+        }
+        self.read_slowly(Some(driving), timeout)
+    }
+
+    /// Decodes one event where that needs no look at anything else; whatever is no message is seen to.
+    #[inline]
+    fn decode_next(&self, side: &mut ReadSide) -> Decoded {
+        if side.is_over || side.opening.is_some() {
+            return Decoded::Starved;
+        }
+        match side.decode(usize::MAX) {
+            decoded @ (Decoded::Message(_) | Decoded::Starved) => decoded,
+            decoded => {
+                self.see_to(side, decoded);
+                Decoded::Starved
+            }
+        }
+    }
+
+    /// `wsstream_read_many`.
+    pub fn read_many(&self, timeout: Timeout, capacity: usize, take: &mut dyn FnMut(Message)) -> Status {
+        if capacity == 0 {
+            return Status::Argument;
+        }
+        let mut timeout = timeout;
+        for count in 0..capacity {
+            match self.read(timeout) {
+                Ok(message) => take(message),
+                Err(_) if count > 0 => break,
+                Err(status) => return status,
+            }
+            timeout = Timeout(0);
+            // What would need a system call is left for the next call.
+            if count + 1 < capacity && !self.has_decoded() {
+                break;
+            }
+        }
+        Status::Ok
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_slowly<'a>(&'a self, driving: Option<Driving<'a>>, timeout: Timeout) -> Result<Message, Status> {
+        crate::fault::point("stream.read");
+        let _inside = self.inside();
+        let mut driving = driving;
+        let mut seat = None;
+        if driving.is_none() {
+            self.read.sit().map_err(|word| if word & FREED != 0 { Status::State } else { Status::Busy })?;
+            seat = Some(ReaderSeat(self));
+        }
+        let mut deadline = None;
+        let mut is_last_look = timeout.is_zero();
+        loop {
+            let mut own = match driving.take().map_or_else(|| self.try_own(), Some) {
+                Some(own) => own,
+                None => {
+                    match self.follow(&mut deadline, timeout, is_last_look) {
+                        Slept::Woken => {}
+                        Slept::Over => return Err(Status::Again),
+                        Slept::Resource => return Err(Status::Resource),
+                    }
+                    continue;
+                }
+            };
+            std::mem::forget(seat.take());
+            own.reader = true;
+            // A socket that was emptied is asked again after `poll` has seen something, not before.
+            let receives = is_last_look || !own.side().is_drained;
+            let result = match self.pump(own.side(), Goal::Message, receives) {
+                Pumped::Message(message) => Some(Ok(message)),
+                Pumped::Ended => self.take_last(own.side()),
+                _ if is_last_look => Some(Err(Status::Again)),
+                _ => None,
+            };
+            if let Some(result) = result {
+                own.leave();
+                return result;
+            }
+            match self.sleep_as_owner(own.side(), READABLE, &mut deadline, timeout, || false) {
+                Slept::Woken => {}
+                Slept::Over => is_last_look = true,
+                Slept::Resource => {
+                    own.leave();
+                    return Err(Status::Resource);
+                }
+            }
+            driving = Some(own);
+        }
+    }
+
+    /// Takes the read word for a thread of the program, where nobody has it and there is a socket to drive.
+    pub(super) fn try_own(&self) -> Option<Driving<'_>> {
+        if !can_own(self.read.load()) {
+            return None;
+        }
+        self.read.own(CALLER).ok().map(|held| Driving::new(self, held, false))
+    }
+
+    /// Another thread drives: waits for its progress. With `is_last_look` only for work that does not wait.
+    pub(super) fn follow(
+        &self,
+        deadline: &mut Option<Deadline>,
+        timeout: Timeout,
+        is_last_look: bool,
+    ) -> Slept {
+        let events = READABLE | READABLE_SOME | OPENED;
+        if is_last_look {
+            let word = self.read.load();
+            let is_idle = word & OWNER == CALLER && word & (QUEUED | ENDED | FREED) == 0;
+            if is_idle || (word & OWNER == 0 && !can_own(word)) {
+                return Slept::Over;
+            }
+            std::thread::yield_now();
+            return Slept::Woken;
+        }
+        let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
+        self.wait_for(events, None, deadline, || {
+            self.read.wait();
+            can_own(self.read.load())
+        })
+    }
+
+    /// Enters the waiters, looks once more, sleeps, leaves them.
+    pub(super) fn wait_for(
+        &self,
+        events: u32,
+        socket: Option<(RawFd, bool, bool)>,
+        deadline: Deadline,
+        is_there: impl FnOnce() -> bool,
+    ) -> Slept {
+        let ticket = match self.waiters.enter(events) {
+            Ok(ticket) => ticket,
+            Err(NoSleep::Interrupted) => return Slept::Over,
+            Err(NoSleep::Resource) => return Slept::Resource,
+        };
+        let woken = is_there() || self.sleep(&ticket, socket, deadline);
+        if self.waiters.leave(ticket) || !woken { Slept::Over } else { Slept::Woken }
+    }
+
+    /// Sleeps until something is to be received or another thread has changed something, keeping the ownership.
+    pub(super) fn sleep_as_owner(
+        &self,
+        side: &mut ReadSide,
+        events: u32,
+        deadline: &mut Option<Deadline>,
+        timeout: Timeout,
+        is_there: impl FnOnce() -> bool,
+    ) -> Slept {
+        self.send_held_back();
+        let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
+        let socket = side.transport.as_ref().map(|transport| (transport.descriptor(), true, false));
+        let discards = side.is_discarding;
+        let slept = self.wait_for(events | READABLE | CLOSED, socket, deadline, || {
+            let word = self.read.load();
+            word & (ENDED | FREED) != 0 || (word & DISCARD != 0 && !discards) || is_there()
+        });
+        // Even where another thread woke this one, the socket may have something.
+        side.is_drained = false;
+        slept
+    }
+
+    /// Sleeps on the ticket's wake descriptor and a socket (to be read, to be written); false: the time is over.
+    pub(super) fn sleep(
+        &self,
+        ticket: &Ticket,
+        socket: Option<(RawFd, bool, bool)>,
+        deadline: Deadline,
+    ) -> bool {
+        let Some(timeout_ms) = deadline.remaining_ms() else { return false };
+        let mut descriptors = [sys::poll_fd(ticket.wake().descriptor(), true, false); 2];
+        let mut used = 1;
+        if let Some((descriptor, read, write)) = socket {
+            descriptors[1] = sys::poll_fd(descriptor, read, write);
+            used = 2;
+        }
+        // A failure of poll itself ends as a look at what there is.
+        let _ = sys::poll(&mut descriptors[..used], timeout_ms);
+        if descriptors[0].revents != 0 {
+            ticket.wake().clear();
+        }
+        true
+    }
+
+    /// Decodes and receives until the goal is reached or the socket has nothing. The caller owns the read word.
+    pub(super) fn pump(&self, side: &mut ReadSide, goal: Goal, receives: bool) -> Pumped {
+        crate::fault::point("stream.pump");
+        let mut left = if goal == Goal::Mark { RECEIVES_MAX } else { usize::MAX };
+        loop {
+            if let Some(pumped) = self.pump_decoded(side, goal) {
+                return pumped;
+            }
+            if side.transport.is_none() || !receives || left == 0 {
+                return Pumped::Starved;
+            }
+            left -= 1;
+            let budget = self.budget(side, goal);
+            match side.receive(budget) {
+                Ok((Received::Bytes { .. }, Decoded::Starved)) => {}
+                Ok((Received::Nothing, Decoded::Starved)) => return Pumped::Starved,
+                Ok((Received::End, _)) => {
+                    self.see_to_end(side, None);
+                    return Pumped::Ended;
+                }
+                Ok((_, Decoded::Message(message))) => {
+                    if let Some(pumped) = self.take_message(side, goal, message) {
+                        return pumped;
+                    }
+                }
+                Ok((_, decoded)) => self.see_to(side, decoded),
+                Err(error) => {
+                    self.see_to_end(side, Some(&error));
+                    return Pumped::Ended;
+                }
+            }
+            if side.is_drained {
+                // What was received last has emptied the socket: no second receive to be told so.
+                return self.pump_decoded(side, goal).unwrap_or(Pumped::Starved);
+            }
+        }
+    }
+
+    /// Decodes what is here; None: more has to be received.
+    fn pump_decoded(&self, side: &mut ReadSide, goal: Goal) -> Option<Pumped> {
+        loop {
+            let word = self.read.load();
+            if word & (ENDED | FREED) != 0 {
+                return Some(Pumped::Ended);
+            }
+            if side.opening.is_some() {
+                if !self.pump_opening(side) {
+                    return None;
+                }
+                continue;
+            }
+            if goal == Goal::Open {
+                return Some(Pumped::Reached);
+            }
+            if word & DISCARD != 0 && !side.is_discarding && !side.is_over {
+                self.start_discarding(side);
+            }
+            match goal {
+                Goal::Message => {
+                    if let Some(message) = side.pop() {
+                        return Some(Pumped::Message(message));
+                    }
+                }
+                Goal::Queue if side.has_queued() => return Some(Pumped::Reached),
+                Goal::Part if side.has_queued() || side.has_part() => return Some(Pumped::Reached),
+                _ => {}
+            }
+            if side.is_over {
+                side.finish();
+                return None;
+            }
+            let budget = self.budget(side, goal);
+            match side.decode(budget) {
+                Decoded::Message(message) => {
+                    if let Some(pumped) = self.take_message(side, goal, message) {
+                        return Some(pumped);
+                    }
+                }
+                Decoded::Starved if budget == 0 && goal == Goal::Mark => return Some(Pumped::Throttled),
+                Decoded::Starved => return None,
+                Decoded::Full => return Some(Pumped::Throttled),
+                decoded => self.see_to(side, decoded),
+            }
+        }
+    }
+
+    /// How many bytes of messages may still be taken in: the mark bounds what nobody asked for.
+    fn budget(&self, side: &ReadSide, goal: Goal) -> usize {
+        if goal != Goal::Mark || side.is_discarding || side.is_over {
+            return usize::MAX;
+        }
+        // Input that is not decoded stays held whether it is decoded or not.
+        let held = side.held() - side.input().len();
+        self.limits.read_buffer_size.saturating_sub(held)
+    }
+
+    fn take_message(&self, side: &mut ReadSide, goal: Goal, message: Message) -> Option<Pumped> {
+        if side.is_discarding {
+            return None;
+        }
+        if goal == Goal::Message && !side.has_queued() {
+            return Some(Pumped::Message(message));
+        }
+        if !side.push(message, goal == Goal::Mark) {
+            self.see_to(side, Decoded::NoMemory);
+        }
+        None
+    }
+
+    /// A local close: what came before is kept, what comes later is dropped (decision 14).
+    fn start_discarding(&self, side: &mut ReadSide) {
+        loop {
+            match side.decode(usize::MAX) {
+                Decoded::Message(message) => {
+                    if !side.push(message, true) {
+                        self.see_to(side, Decoded::NoMemory);
+                        break;
+                    }
+                }
+                Decoded::Starved | Decoded::Full => break,
+                decoded => {
+                    self.see_to(side, decoded);
+                    if side.is_over {
+                        break;
+                    }
+                }
+            }
+        }
+        side.discard();
+    }
+
+    /// Sees to what was decoded beside messages.
+    #[cold]
+    #[inline(never)]
+    fn see_to(&self, side: &mut ReadSide, decoded: Decoded) {
+        match decoded {
+            Decoded::Ping => {
+                let mut control = self.control();
+                if control.is_open() && control.peer_close.is_none() {
+                    control.push_pong(side.decoder.control_payload());
+                    drop(control);
+                    self.serve_posted();
+                }
+            }
+            Decoded::Close(code) => {
+                self.handle_close_received(code, side.decoder.close_reason());
+                side.finish();
+            }
+            Decoded::Fail(Failure { close_code, cause, detail }) => {
+                let cause = match cause {
+                    FailureCause::Http => super::Cause::Http,
+                    FailureCause::Protocol => super::Cause::Protocol,
+                    FailureCause::Utf8 => super::Cause::Utf8,
+                    FailureCause::TooBig => super::Cause::TooBig,
+                };
+                side.finish();
+                self.fail(Ending::new(cause, detail), Some(close_code));
+            }
+            Decoded::NoMemory => {
+                side.finish();
+                self.fail(Ending::resource("The system refused memory for a message."), Some(1011));
+            }
+            Decoded::Message(_) | Decoded::Starved | Decoded::Full => {}
+        }
+    }
+
+    /// TCP has ended or broke.
+    fn see_to_end(&self, side: &mut ReadSide, error: Option<&std::io::Error>) {
+        if side.opening.is_some() {
+            self.handle_opening_ended(side, error);
+        } else {
+            self.handle_transport_ended(error);
+        }
+        side.finish();
+    }
+
+    /// The stream has ended: the next of what is still to be read, or the status of the end. None: not yet.
+    fn take_last(&self, side: &mut ReadSide) -> Option<Result<Message, Status>> {
+        if self.read.load() & FREED != 0 {
+            return Some(Err(Status::State));
+        }
+        let info = self.closed.info()?;
+        if info.clean || info.code != 1006 {
+            if let Some(message) = side.pop() {
+                return Some(Ok(message));
+            }
+        } else {
+            side.clear_queue();
+        }
+        Some(Err(if info.clean { Status::Done } else { info.status }))
+    }
+
+    /// Whether a message, or the end, could be taken without a system call.
+    fn has_decoded(&self) -> bool {
+        let Ok(held) = self.read.own(CALLER) else { return true };
+        let mut driving = Driving::new(self, held, false);
+        let side = driving.side();
+        let has = side.has_queued() || !side.input().is_empty();
+        driving.leave();
+        has
+    }
+
+    /// The internal thread drives: decodes and receives up to the mark, then leaves the socket to the poller.
+    pub(super) fn drive_internally(&self, held: Reading<'_, ReadSide>) {
+        let mut driving = Driving::new(self, held, false);
+        let side = driving.side();
+        let pumped = self.pump(side, Goal::Mark, true);
+        side.compact_queue();
+        side.release_memory();
+        driving.leave_as(true, matches!(pumped, Pumped::Throttled));
+    }
+
+    /// After a failed send: reads what the peer has still said. False where another thread does.
+    pub(super) fn drain_after_send_failed(&self) -> bool {
+        let Some(mut driving) = self.try_own() else { return false };
+        self.pump(driving.side(), Goal::Mark, true);
+        driving.leave();
+        true
+    }
+
+    /// The program's side of `readable`: whether a read with timeout 0 would not answer AGAIN. Drives if nobody does.
+    pub(super) fn is_readable(&self, goal: Goal) -> bool {
+        loop {
+            let word = self.read.load();
+            if word & (QUEUED | ENDED | FREED) != 0 {
+                return true;
+            }
+            if let Some(mut driving) = self.try_own() {
+                let pumped = self.pump(driving.side(), goal, true);
+                driving.leave();
+                return matches!(pumped, Pumped::Reached | Pumped::Message(_) | Pumped::Ended);
+            }
+            if self.read.load() & OWNER != INTERNAL {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether a read call or a driving thread of the program is inside.
+    pub(super) fn has_reader(&self) -> bool {
+        let word = self.read.load();
+        word & READER != 0 || word & OWNER == CALLER
+    }
+}
+
+const _: () = assert!(MESSAGE_COST > 0, "a flood of empty messages has to reach the mark");

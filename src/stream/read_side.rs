@@ -1,0 +1,386 @@
+//! What the owner of the read word works with: the bytes that came, the decoder, and the messages decoded ahead.
+//!
+//! Memory grows with what was received, never with what a header claims. Nothing here waits, and nothing knows of
+//! threads.
+
+use crate::memory::{Chunk, Slice, pool};
+use crate::net::Transport;
+use crate::net::transport::Received;
+use crate::proto::decoder::{Decoder, Event, Span};
+use crate::proto::failure::Failure;
+use crate::proto::handshake::{Progress, ResponseReader};
+use crate::proto::opcode::Kind;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+/// What a queued message costs beside its payload: the mark counts it, so that a flood of empty ones has an end.
+pub(super) const MESSAGE_COST: usize = 64;
+/// The first receive of a stream is of this size; more where the last one was filled.
+const CHUNK_SIZE_MIN: usize = 4 * 1024;
+/// Beyond this a larger receive saves nothing.
+const CHUNK_SIZE_MAX: usize = 256 * 1024;
+/// From so many missing bytes on, a message is received straight into its own memory.
+const DIRECT_SIZE_MIN: u64 = 16 * 1024;
+
+/// A message as it is handed out.
+#[derive(Debug)]
+pub struct Message {
+    /// Text or binary.
+    pub kind: Kind,
+    /// All of its bytes.
+    pub payload: Slice,
+}
+
+/// A message that is not all here.
+#[derive(Debug)]
+struct Partial {
+    kind: Kind,
+    bytes: Chunk,
+}
+
+/// What decoding has met.
+pub(super) enum Decoded {
+    Message(Message),
+    Ping,
+    Close(Option<u16>),
+    Fail(Failure),
+    /// More has to be received.
+    Starved,
+    /// More may not be held.
+    Full,
+    /// The system refused memory.
+    NoMemory,
+}
+
+/// The reading half.
+pub(super) struct ReadSide {
+    pub transport: Option<Arc<Transport>>,
+    /// Until the opening handshake is done.
+    pub opening: Option<ResponseReader>,
+    pub decoder: Decoder,
+    chunk: Option<Chunk>,
+    /// What of the chunk is decoded.
+    start: usize,
+    /// The last receive has emptied the socket.
+    pub is_drained: bool,
+    chunk_size: usize,
+    partial: Option<Partial>,
+    queue: VecDeque<Message>,
+    queued_size: usize,
+    /// Messages that arrive are dropped.
+    pub is_discarding: bool,
+    /// The peer's Close or a failure was met: nothing further is decoded.
+    pub is_over: bool,
+}
+
+impl ReadSide {
+    pub fn new(opening: ResponseReader, max_message_size: u64) -> Self {
+        Self {
+            transport: None,
+            opening: Some(opening),
+            decoder: Decoder::new(max_message_size),
+            chunk: None,
+            start: 0,
+            is_drained: false,
+            chunk_size: CHUNK_SIZE_MIN,
+            partial: None,
+            queue: VecDeque::new(),
+            queued_size: 0,
+            is_discarding: false,
+            is_over: false,
+        }
+    }
+
+    /// The bytes that came and are not decoded.
+    #[inline]
+    pub fn input(&self) -> &[u8] {
+        self.chunk.as_ref().map_or(&[], |chunk| &chunk.filled()[self.start..])
+    }
+
+    /// Gives what came to the reader of the opening handshake's answer; None: more has to be received.
+    pub fn read_opening(&mut self) -> Option<Progress> {
+        let input = &self.chunk.as_ref()?.filled()[self.start..];
+        let (consumed, progress) = self.opening.as_mut()?.read(input);
+        self.start += consumed;
+        match progress {
+            Progress::Starved => None,
+            progress => {
+                self.opening = None;
+                Some(progress)
+            }
+        }
+    }
+
+    /// Bytes held for a reader: what the mark counts.
+    pub fn held(&self) -> usize {
+        let partial = self.partial.as_ref().map_or(0, |partial| partial.bytes.len());
+        self.queued_size + partial + self.input().len()
+    }
+
+    /// Whether a part of a message is here that is not all here.
+    pub fn has_part(&self) -> bool {
+        self.partial.as_ref().is_some_and(|partial| !partial.bytes.is_empty())
+    }
+
+    #[inline]
+    pub fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// The oldest message that was decoded ahead.
+    #[inline]
+    pub fn pop(&mut self) -> Option<Message> {
+        let message = self.queue.pop_front()?;
+        self.queued_size -= message.payload.len() + MESSAGE_COST;
+        if self.queue.is_empty() && self.queue.capacity() > MESSAGE_COST {
+            self.queue = VecDeque::new();
+        }
+        Some(message)
+    }
+
+    /// Keeps a message for a later read; false where the system refused memory. `compact`: it may be there for long,
+    /// so a small one is copied and pins no chunk.
+    pub fn push(&mut self, message: Message, compact: bool) -> bool {
+        if self.queue.try_reserve(1).is_err() {
+            return false;
+        }
+        let Message { kind, payload } = message;
+        let payload = if compact && payload.owner_capacity() > 2 * payload.len() {
+            match Slice::copy_of(&payload) {
+                Some(copy) => copy,
+                None => return false,
+            }
+        } else {
+            payload
+        };
+        self.queued_size += payload.len() + MESSAGE_COST;
+        self.queue.push_back(Message { kind, payload });
+        true
+    }
+
+    /// Throws away what was decoded ahead.
+    pub fn clear_queue(&mut self) {
+        self.queue = VecDeque::new();
+        self.queued_size = 0;
+    }
+
+    /// Nothing further is decoded: what came and what still comes is thrown away.
+    pub fn finish(&mut self) {
+        self.is_over = true;
+        self.partial = None;
+        self.chunk = None;
+        self.start = 0;
+    }
+
+    /// Messages that arrive from now on are dropped, the one half received among them.
+    pub fn discard(&mut self) {
+        self.is_discarding = true;
+        self.partial = None;
+        self.decoder.discard_data();
+    }
+
+    /// Gives back what an idle stream need not have.
+    pub fn release_memory(&mut self) {
+        if self.input().is_empty() {
+            self.chunk = None;
+            self.start = 0;
+            self.chunk_size = CHUNK_SIZE_MIN;
+        }
+    }
+
+    /// Lets small queued messages let go of the chunks that they were received in.
+    pub fn compact_queue(&mut self) {
+        for message in &mut self.queue {
+            if message.payload.owner_capacity() > 2 * message.payload.len() {
+                if let Some(copy) = Slice::copy_of(&message.payload) {
+                    message.payload = copy;
+                }
+            }
+        }
+    }
+
+    /// Decodes up to the next thing that somebody has to know; holds at most `budget` more bytes of messages.
+    #[inline]
+    pub fn decode(&mut self, budget: usize) -> Decoded {
+        let Some(chunk) = &self.chunk else { return Decoded::Starved };
+        let input = &chunk.filled()[self.start..];
+        if input.is_empty() {
+            return Decoded::Starved;
+        }
+        let (consumed, event) = self.decoder.decode(input, budget);
+        let base = self.start;
+        self.start += consumed;
+        match event {
+            Event::Message { kind, payload } => {
+                let payload = if payload.start == payload.end {
+                    Slice::empty()
+                } else {
+                    chunk.slice(base + payload.start, base + payload.end)
+                };
+                Decoded::Message(Message { kind, payload })
+            }
+            event => self.decode_rarely(event, base, budget),
+        }
+    }
+
+    #[inline(never)]
+    fn decode_rarely(&mut self, event: Event, base: usize, mut budget: usize) -> Decoded {
+        let mut event = event;
+        let mut base = base;
+        loop {
+            match event {
+                Event::Part { kind, payload, first, fin } => {
+                    let payload = Span { start: base + payload.start, end: base + payload.end };
+                    budget = budget.saturating_sub(payload.end - payload.start);
+                    match self.take_part(kind, payload, first, fin) {
+                        Ok(Some(message)) => return Decoded::Message(message),
+                        Ok(None) => {}
+                        Err(NoMemory) => return Decoded::NoMemory,
+                    }
+                }
+                Event::Message { .. } => unreachable!("handed out by decode"),
+                Event::Pong => {}
+                Event::Ping => return Decoded::Ping,
+                Event::Close { code } => return Decoded::Close(code),
+                Event::Fail(failure) => return Decoded::Fail(failure),
+                Event::Starved => return Decoded::Starved,
+                Event::Exhausted => return Decoded::Full,
+            }
+            if self.input().is_empty() {
+                return Decoded::Starved;
+            }
+            let Some(chunk) = &self.chunk else { return Decoded::Starved };
+            base = self.start;
+            let (consumed, next) = self.decoder.decode(&chunk.filled()[base..], budget);
+            self.start += consumed;
+            if let Event::Message { kind, payload } = next {
+                let payload = chunk.slice(base + payload.start, base + payload.end);
+                return Decoded::Message(Message { kind, payload });
+            }
+            event = next;
+        }
+    }
+
+    /// Adds a part in the chunk to the message that it belongs to; the message where that was its last.
+    fn take_part(
+        &mut self,
+        kind: Kind,
+        part: Span,
+        first: bool,
+        fin: bool,
+    ) -> Result<Option<Message>, NoMemory> {
+        let Some(chunk) = &self.chunk else { return Ok(None) };
+        let bytes = &chunk.filled()[part.start..part.end];
+        if first {
+            let expected = usize::try_from(self.decoder.payload_remaining()).unwrap_or(usize::MAX);
+            let capacity = bytes.len() + expected.min(bytes.len().max(CHUNK_SIZE_MIN));
+            self.partial = Some(Partial { kind, bytes: pool::take(capacity).ok_or(NoMemory)? });
+        }
+        let Some(partial) = self.partial.as_mut() else { return Ok(None) };
+        reserve(&mut partial.bytes, bytes.len())?;
+        partial.bytes.append(bytes);
+        Ok(if fin { self.finish_partial() } else { None })
+    }
+
+    fn finish_partial(&mut self) -> Option<Message> {
+        let Partial { kind, bytes } = self.partial.take()?;
+        let size = bytes.len();
+        let payload = if size == 0 { Slice::empty() } else { bytes.into_slice(0, size) };
+        Some(Message { kind, payload })
+    }
+
+    /// Whether the next receive goes straight into the memory of its message.
+    fn is_direct(&self) -> bool {
+        self.partial.is_some()
+            && self.input().is_empty()
+            && self.decoder.payload_remaining() >= DIRECT_SIZE_MIN
+    }
+
+    /// Receives once, at most `budget` bytes where they belong to a message. `Decoded` is what a direct receive has
+    /// met; else Starved, and the input is to be decoded.
+    pub fn receive(&mut self, budget: usize) -> io::Result<(Received, Decoded)> {
+        if self.is_direct() && budget > 0 && !self.is_over {
+            return self.receive_direct(budget);
+        }
+        let Some(transport) = &self.transport else { return Ok((Received::End, Decoded::Starved)) };
+        let transport = Arc::clone(transport);
+        if !self.make_room() {
+            return Ok((Received::Nothing, Decoded::NoMemory));
+        }
+        let Some(chunk) = &mut self.chunk else { return Ok((Received::Nothing, Decoded::NoMemory)) };
+        let room = chunk.spare();
+        let received = transport.receive(chunk, room)?;
+        if let Received::Bytes { size, drained } = received {
+            self.is_drained = drained;
+            if size == room {
+                self.chunk_size = (self.chunk_size * 4).min(CHUNK_SIZE_MAX);
+            }
+        } else {
+            self.is_drained = true;
+        }
+        if self.is_over {
+            self.chunk = None;
+            self.start = 0;
+        }
+        Ok((received, Decoded::Starved))
+    }
+
+    fn receive_direct(&mut self, budget: usize) -> io::Result<(Received, Decoded)> {
+        let expected = usize::try_from(self.decoder.payload_remaining()).unwrap_or(usize::MAX);
+        let (Some(transport), Some(partial)) = (&self.transport, &mut self.partial) else {
+            return Ok((Received::End, Decoded::Starved));
+        };
+        let wanted = expected.min(partial.bytes.len().max(CHUNK_SIZE_MAX)).min(budget);
+        if partial.bytes.spare() == 0 && reserve(&mut partial.bytes, wanted).is_err() {
+            return Ok((Received::Nothing, Decoded::NoMemory));
+        }
+        let before = partial.bytes.len();
+        let received = transport.receive(&mut partial.bytes, expected.min(budget))?;
+        let Received::Bytes { drained, .. } = received else {
+            self.is_drained = true;
+            return Ok((received, Decoded::Starved));
+        };
+        // A receive that was cut at the end of the frame says nothing of what is behind it.
+        self.is_drained = drained;
+        let (_, event) = self.decoder.decode(&partial.bytes.filled()[before..], usize::MAX);
+        let decoded = match event {
+            Event::Part { fin: true, .. } => self.finish_partial().map_or(Decoded::Starved, Decoded::Message),
+            Event::Fail(failure) => Decoded::Fail(failure),
+            _ => Decoded::Starved,
+        };
+        Ok((received, decoded))
+    }
+
+    /// Sees to it that the chunk has room behind what is not decoded.
+    fn make_room(&mut self) -> bool {
+        let rest = self.input().len();
+        if rest == 0 {
+            // Nothing of it is needed any more, but for slices that are out.
+            if self.chunk.as_mut().is_some_and(|chunk| chunk.capacity() >= self.chunk_size && chunk.clear()) {
+                self.start = 0;
+                return true;
+            }
+        }
+        if self.chunk.as_ref().is_some_and(|chunk| chunk.spare() >= self.chunk_size / 2) {
+            return true;
+        }
+        let Some(mut new) = pool::take(self.chunk_size.max(rest * 2)) else { return false };
+        new.append(self.input());
+        self.chunk = Some(new);
+        self.start = 0;
+        true
+    }
+}
+
+/// The system refused memory.
+struct NoMemory;
+
+/// Makes room for more bytes of a message: twice what is there, so that all copying together stays linear.
+fn reserve(bytes: &mut Chunk, more: usize) -> Result<(), NoMemory> {
+    if bytes.spare() >= more {
+        return Ok(());
+    }
+    let capacity = (bytes.len() + more).max(bytes.len() * 2);
+    if bytes.grow(capacity) { Ok(()) } else { Err(NoMemory) }
+}

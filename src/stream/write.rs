@@ -1,0 +1,666 @@
+//! Writing: calls of the program, and what whoever holds the write word does before it lets go.
+//!
+//! Nobody sleeps with the lock. A writer that has to wait keeps its seat and lets the lock go, so control frames of
+//! other threads pass between its frames.
+
+use super::status::{Cause, Status};
+use super::timeout::{Deadline, Timeout};
+use super::waiters::NoSleep;
+use super::write_side::{PIECE_SIZE, Refused, WriteSide};
+use super::write_word::{CONNECTING, CTRL, ENDED, FREED, Unlock, WRITER, Writing};
+use super::{Ending, FLAG_FIN, FLAG_MORE, FLAG_NO_COMPRESS, Stream, WRITABLE};
+use crate::net::Transport;
+use crate::proto::opcode::{Kind, Opcode};
+use crate::proto::outgoing::{Frames, Refusal};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// One call's part of a message.
+#[derive(Clone, Copy)]
+struct Part<'d> {
+    kind: Kind,
+    data: &'d [u8],
+    fin: bool,
+    whole: bool,
+    more: bool,
+}
+
+/// The lock of the write word; dropped in unwinding it fails the stream.
+pub(super) struct Locked<'a> {
+    stream: &'a Stream,
+    held: Option<Writing<'a, WriteSide>>,
+    /// The write call's seat goes with the lock.
+    writer: bool,
+}
+
+impl<'a> Locked<'a> {
+    pub fn new(stream: &'a Stream, held: Writing<'a, WriteSide>, writer: bool) -> Self {
+        Self { stream, held: Some(held), writer }
+    }
+
+    #[inline]
+    pub fn side(&mut self) -> &mut WriteSide {
+        self.held.as_mut().expect("held until it is let go")
+    }
+
+    /// Lets go where nothing is left to do; the short way of a small write.
+    #[inline]
+    fn unlock_quietly(mut self) -> Result<(), Self> {
+        let stream = self.stream;
+        let Some(held) = self.held.take() else { return Ok(()) };
+        let unsent = held.unsent();
+        stream.unsent.store(unsent, Ordering::Relaxed);
+        let (out, held_back) = (held.is_blocked, unsent > 0 && !held.is_blocked);
+        if held.broken.is_some() {
+            self.held = Some(held);
+            return Err(self);
+        }
+        match stream.write.unlock_quietly(held, out, held_back) {
+            Ok(()) => Ok(()),
+            Err(held) => {
+                self.held = Some(held);
+                Err(self)
+            }
+        }
+    }
+
+    /// Lets go after what was posted has been seen to. `stays`: the write call keeps its seat and sends the rest.
+    pub fn unlock(mut self, stays: bool) {
+        let stream = self.stream;
+        let _inside = stream.inside();
+        let mut broken = None;
+        while let Some(mut held) = self.held.take() {
+            broken = broken.or_else(|| held.broken.take());
+            if stream.closed.info().is_some() {
+                held.drop_unsent();
+            }
+            let unsent = held.unsent();
+            stream.unsent.store(unsent, Ordering::Relaxed);
+            let unlock = Unlock {
+                writer: self.writer && !stays,
+                out: held.is_blocked && !stays,
+                held: held.leftover() > 0 && !held.is_blocked,
+                wake: unsent <= stream.limits.write_buffer_size,
+            };
+            match stream.write.unlock(held, unlock) {
+                Ok(unlocked) => {
+                    if unlocked.wake {
+                        stream.waiters.wake(WRITABLE);
+                    }
+                    if unlocked.list {
+                        stream.runtime.list(stream.key);
+                    }
+                    if unlocked.arm || stream.closed.info().is_some() {
+                        stream.runtime.nudge(stream.key);
+                    }
+                }
+                Err(held) => {
+                    self.held = Some(held);
+                    stream.serve(self.side());
+                }
+            }
+        }
+        if let Some(error) = broken {
+            stream.handle_send_failed(&error);
+        }
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            drop(held);
+            if self.writer {
+                self.stream.write.rise();
+            }
+            self.stream.fail_internal();
+        }
+    }
+}
+
+/// The seat of a write call that does not hold the lock.
+struct WriterSeat<'a>(&'a Stream);
+
+impl Drop for WriterSeat<'_> {
+    fn drop(&mut self) {
+        self.0.write.rise();
+    }
+}
+
+/// How far a message has been framed.
+struct Progress<'d> {
+    data: &'d [u8],
+    frames: Frames,
+    /// The frame that was begun: its mask and what is left of its payload.
+    frame: Option<([u8; 4], Range<usize>)>,
+}
+
+impl Stream {
+    /// `wsstream_write`.
+    #[inline]
+    pub fn write(&self, kind: Kind, data: &[u8], timeout: Timeout) -> Status {
+        self.write_part(Part { kind, data, fin: true, whole: true, more: false }, timeout)
+    }
+
+    /// `wsstream_write_some`.
+    pub fn write_some(&self, kind: Kind, data: &[u8], flags: u32, timeout: Timeout) -> Status {
+        if flags & !(FLAG_FIN | FLAG_MORE | FLAG_NO_COMPRESS) != 0 {
+            return Status::Argument;
+        }
+        let (fin, more) = (flags & FLAG_FIN != 0, flags & FLAG_MORE != 0);
+        let whole = false;
+        self.write_part(Part { kind, data, fin, whole, more }, timeout)
+    }
+
+    #[inline]
+    fn write_part(&self, part: Part<'_>, timeout: Timeout) -> Status {
+        let Ok(held) = self.write.enter() else { return self.write_slowly(None, part, timeout) };
+        let mut locked = Locked::new(self, held, true);
+        let mark = self.limits.write_buffer_size;
+        let side = locked.side();
+        if side.unsent() > mark || part.data.len() > PIECE_SIZE || !part.fin || side.outgoing.is_open() {
+            return self.write_slowly(Some(locked), part, timeout);
+        }
+        if side.outgoing.check(part.kind, part.data, true, true).is_err() {
+            locked.unlock(false);
+            return Status::Argument;
+        }
+        if side.frame_message(part.kind, part.data).is_err() {
+            return self.fail_write(locked);
+        }
+        if !part.more || side.unsent() > mark {
+            side.send();
+        }
+        if side.unsent() > mark || side.broken.is_some() {
+            return self.finish_write(locked, timeout);
+        }
+        match locked.unlock_quietly() {
+            Ok(()) => Status::Ok,
+            Err(locked) => {
+                locked.unlock(false);
+                Status::Ok
+            }
+        }
+    }
+
+    /// A write that has to wait, is large, or is a part of a message.
+    #[cold]
+    #[inline(never)]
+    fn write_slowly<'a>(&'a self, locked: Option<Locked<'a>>, part: Part<'_>, timeout: Timeout) -> Status {
+        crate::fault::point("stream.write");
+        let _inside = self.inside();
+        let mut locked = match self.wait_for_room(locked, timeout) {
+            Ok(locked) => locked,
+            Err(status) => return status,
+        };
+        let side = locked.side();
+        let accepted = match side.outgoing.check(part.kind, part.data, part.fin, part.whole) {
+            Ok(accepted) => accepted,
+            Err(refusal) => {
+                locked.unlock(false);
+                return if refusal == Refusal::State { Status::State } else { Status::Argument };
+            }
+        };
+        let frames = side.outgoing.accept(accepted);
+        side.in_message = part.data.len() > PIECE_SIZE;
+        side.unframed = part.data.len();
+        let mut progress = Progress { data: part.data, frames, frame: None };
+        let mark = self.limits.write_buffer_size;
+        let mut deadline = None;
+        loop {
+            let side = locked.side();
+            match self.push(side, &mut progress, part.more, timeout.is_zero()) {
+                Err(Refused) => return self.fail_write(locked),
+                Ok(true) => return self.finish_write(locked, timeout),
+                // The rest fits below the mark: it is copied, and the call is done.
+                Ok(false) if side.unsent() <= mark => {
+                    return match self.push(side, &mut progress, part.more, true) {
+                        Ok(_) => self.finish_write(locked, timeout),
+                        Err(Refused) => self.fail_write(locked),
+                    };
+                }
+                Ok(false) => {}
+            }
+            let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
+            let slept = self.sleep_as_writer(locked, mark, deadline);
+            locked = match slept {
+                (Some(locked), true) => locked,
+                (Some(mut locked), false) => {
+                    // The time is over: the rest is copied and the internal thread sends it.
+                    return match self.push(locked.side(), &mut progress, part.more, true) {
+                        Ok(_) => self.finish_write(locked, Timeout(0)),
+                        Err(Refused) => self.fail_write(locked),
+                    };
+                }
+                (None, _) => return self.write_end(),
+            };
+        }
+    }
+
+    /// Frames and sends; true: all of it is framed. With `copies` the socket does not hold it up.
+    fn push(
+        &self,
+        side: &mut WriteSide,
+        progress: &mut Progress<'_>,
+        more: bool,
+        copies: bool,
+    ) -> Result<bool, Refused> {
+        loop {
+            let (mask, payload) = match progress.frame.take() {
+                Some(frame) => frame,
+                None => {
+                    // RFC 6455 §5.4: control frames may stand between the frames of a message.
+                    if side.is_deferred || self.write.load() & CTRL != 0 {
+                        self.serve(side);
+                    }
+                    let Some((opcode, fin, payload)) = progress.frames.next() else { break };
+                    let mask = side.frame(opcode, fin, payload.len())?;
+                    (mask, payload)
+                }
+            };
+            let piece = payload.start..payload.end.min(payload.start + PIECE_SIZE);
+            side.mask(&progress.data[piece.clone()], mask)?;
+            side.unframed -= piece.len();
+            side.in_frame = piece.end < payload.end;
+            if side.in_frame {
+                progress.frame = Some((mask, piece.end..payload.end));
+            } else if progress.frames.len() == 0 {
+                break;
+            }
+            if !copies || !side.is_blocked {
+                side.send();
+            }
+            if side.broken.is_some() {
+                break;
+            }
+            if side.is_blocked && !copies {
+                return Ok(false);
+            }
+        }
+        side.in_message = false;
+        side.in_frame = false;
+        side.unframed = 0;
+        if side.is_deferred {
+            self.serve(side);
+        }
+        if !(more && side.unsent() <= self.limits.write_buffer_size) {
+            side.send();
+        }
+        Ok(true)
+    }
+
+    /// What was taken is framed: waits until it is within the mark.
+    #[cold]
+    #[inline(never)]
+    fn finish_write<'a>(&'a self, mut locked: Locked<'a>, timeout: Timeout) -> Status {
+        let _inside = self.inside();
+        let mark = self.limits.write_buffer_size;
+        let mut deadline = None;
+        loop {
+            let side = locked.side();
+            if side.broken.is_some() {
+                locked.unlock(false);
+                return match self.write_end() {
+                    Status::Ok => Status::Connection,
+                    status => status,
+                };
+            }
+            if side.unsent() <= mark {
+                locked.unlock(false);
+                return Status::Ok;
+            }
+            if timeout.is_zero() {
+                locked.unlock(false);
+                return Status::Queued;
+            }
+            let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
+            let slept = self.sleep_as_writer(locked, mark, deadline);
+            locked = match slept {
+                (Some(mut locked), woken) => {
+                    locked.side().send();
+                    if !woken && locked.side().unsent() > mark {
+                        locked.unlock(false);
+                        return Status::Queued;
+                    }
+                    locked
+                }
+                (None, _) => return self.write_end(),
+            };
+        }
+    }
+
+    fn fail_write(&self, locked: Locked<'_>) -> Status {
+        locked.unlock(false);
+        self.fail(Ending::resource("The system refused memory or random bytes for a write."), None);
+        Status::Connection
+    }
+
+    /// Waits until the stream is open and has room; the seat and the lock, or the status that ends the call.
+    fn wait_for_room<'a>(
+        &'a self,
+        locked: Option<Locked<'a>>,
+        timeout: Timeout,
+    ) -> Result<Locked<'a>, Status> {
+        let mut locked = match locked {
+            Some(locked) => locked,
+            None => {
+                if self.write.load() & FREED != 0 {
+                    return Err(Status::State);
+                }
+                self.write.sit().map_err(|_| Status::Busy)?;
+                match self.lock_open(timeout)? {
+                    Some(locked) => locked,
+                    None => return Err(Status::Again),
+                }
+            }
+        };
+        let mark = self.limits.write_buffer_size;
+        let mut deadline = None;
+        loop {
+            let side = locked.side();
+            if side.unsent() > mark {
+                side.send();
+            }
+            if self.write.load() & (ENDED | FREED) != 0 || side.broken.is_some() {
+                locked.unlock(false);
+                return Err(self.write_end_after_failure());
+            }
+            if locked.side().unsent() <= mark {
+                return Ok(locked);
+            }
+            if timeout.is_zero() {
+                locked.unlock(false);
+                return Err(Status::Again);
+            }
+            let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
+            let slept = self.sleep_as_writer(locked, mark, deadline);
+            locked = match slept {
+                (Some(locked), true) => locked,
+                (Some(locked), false) => {
+                    locked.unlock(false);
+                    return Err(Status::Again);
+                }
+                (None, _) => return Err(self.write_end()),
+            };
+        }
+    }
+
+    /// With the seat: the lock, once the stream is open; None where the time is over. The seat is given up with an
+    /// error or None.
+    fn lock_open(&self, timeout: Timeout) -> Result<Option<Locked<'_>>, Status> {
+        let seat = WriterSeat(self);
+        let mut deadline = None;
+        loop {
+            let word = self.write.load();
+            if word & (ENDED | FREED) != 0 {
+                return Err(self.write_end_after_failure());
+            }
+            if word & CONNECTING == 0 {
+                let held = self.lock_write();
+                std::mem::forget(seat);
+                return Ok(Some(Locked::new(self, held, true)));
+            }
+            if timeout.is_zero() {
+                return Ok(None);
+            }
+            let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
+            let ticket = match self.waiters.enter(WRITABLE) {
+                Ok(ticket) => ticket,
+                Err(NoSleep::Interrupted) => return Ok(None),
+                Err(NoSleep::Resource) => return Err(Status::Resource),
+            };
+            let is_still_connecting = self.write.load() & (ENDED | FREED | CONNECTING) == CONNECTING;
+            let woken = !is_still_connecting || self.sleep(&ticket, None, deadline);
+            if self.waiters.leave(ticket) || !woken {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Takes the lock from whoever has it: nobody holds it while waiting.
+    pub(super) fn lock_write(&self) -> Writing<'_, WriteSide> {
+        loop {
+            match self.write.lock() {
+                Ok(held) => return held,
+                Err(_) => std::thread::yield_now(),
+            }
+        }
+    }
+
+    /// Lets the lock go, sleeps until the socket takes bytes or somebody has sent some, and takes it again. None: the
+    /// stream has ended, the seat is given up. False: time is over, or `wake` was called. `until`: how much may be
+    /// unsent for the sleep to end.
+    fn sleep_as_writer<'a>(
+        &'a self,
+        mut locked: Locked<'a>,
+        until: usize,
+        deadline: Deadline,
+    ) -> (Option<Locked<'a>>, bool) {
+        let transport: Option<Arc<Transport>> = locked.side().transport.clone();
+        locked.unlock(true);
+        let seat = WriterSeat(self);
+        let mut woken = false;
+        if let Ok(ticket) = self.waiters.enter(WRITABLE) {
+            self.write.wait();
+            let descriptor = transport.as_ref().map(|transport| (transport.descriptor(), false, true));
+            woken = self.closed.info().is_some()
+                || self.unsent.load(Ordering::Relaxed) <= until
+                || self.sleep(&ticket, descriptor, deadline);
+            woken &= !self.waiters.leave(ticket);
+        }
+        if self.closed.info().is_some() || self.write.load() & FREED != 0 {
+            return (None, woken);
+        }
+        let mut locked = Locked::new(self, self.lock_write(), true);
+        std::mem::forget(seat);
+        self.serve(locked.side());
+        (Some(locked), woken)
+    }
+
+    /// `wsstream_flush`.
+    pub fn flush(&self, timeout: Timeout) -> Status {
+        let _inside = self.inside();
+        if self.write.load() & FREED != 0 {
+            return Status::State;
+        }
+        if self.write.sit().is_err() {
+            return Status::Busy;
+        }
+        let mut locked = match self.lock_open(timeout) {
+            Ok(Some(locked)) => locked,
+            Ok(None) => return Status::Again,
+            Err(status) => return status,
+        };
+        let mut deadline = None;
+        loop {
+            let side = locked.side();
+            side.send();
+            if side.broken.is_some() {
+                locked.unlock(false);
+                return self.write_end_after_failure();
+            }
+            if side.unsent() == 0 {
+                locked.unlock(false);
+                return Status::Ok;
+            }
+            if timeout.is_zero() {
+                locked.unlock(false);
+                return Status::Again;
+            }
+            let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
+            let slept = self.sleep_as_writer(locked, 0, deadline);
+            locked = match slept {
+                (Some(locked), true) => locked,
+                (Some(mut locked), false) => {
+                    locked.side().send();
+                    let is_done = locked.side().unsent() == 0;
+                    locked.unlock(false);
+                    return if is_done { Status::Ok } else { Status::Again };
+                }
+                (None, _) => return self.write_end(),
+            };
+        }
+    }
+
+    /// Sends what MORE holds back, if anybody does: a caller that is about to sleep in a read.
+    pub(super) fn send_held_back(&self) {
+        if self.write.load() & super::write_word::HELD == 0 {
+            return;
+        }
+        if let Ok(held) = self.write.lock() {
+            let mut locked = Locked::new(self, held, false);
+            locked.side().send();
+            locked.unlock(false);
+        }
+    }
+
+    /// Sees to what was posted, or leaves it to the holder of the write word.
+    pub(super) fn serve_posted(&self) {
+        if let Some(held) = self.write.post() {
+            Locked::new(self, held, false).unlock(false);
+        }
+    }
+
+    /// Frames and sends what is due beside messages: pongs, our Close, the end of a connection that fails.
+    pub(super) fn serve(&self, side: &mut WriteSide) {
+        crate::fault::point("stream.serve");
+        side.send();
+        let mut control = self.control();
+        if let Some((ending, code)) = control.failing.take() {
+            self.serve_failure(side, &mut control, ending, code);
+            return;
+        }
+        if side.in_frame {
+            side.is_deferred = !control.pongs.is_empty() || control.close.is_some();
+            if control.state == crate::proto::closing::State::ReplyDue {
+                self.serve_close(side, &mut control);
+            }
+            return;
+        }
+        side.is_deferred = false;
+        while side.leftover() == 0 && side.broken.is_none() && side.close_framed.is_none() {
+            let Some(pong) = control.pongs.pop_front() else { break };
+            if side.frame_control(Opcode::Pong, &pong.payload[..pong.size]).is_err() {
+                let ending = Ending::resource("The system refused memory or random bytes for a pong.");
+                self.serve_failure(side, &mut control, ending, None);
+                return;
+            }
+            // All that are due leave together.
+            if let Some(next) = control.pongs.pop_front() {
+                control.pongs.push_front(next);
+                self.frame_pongs(side, &mut control);
+            }
+            side.send();
+        }
+        self.serve_close(side, &mut control);
+    }
+
+    fn frame_pongs(&self, side: &mut WriteSide, control: &mut super::control::Control) {
+        while let Some(pong) = control.pongs.pop_front() {
+            if side.frame_control(Opcode::Pong, &pong.payload[..pong.size]).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn serve_close(&self, side: &mut WriteSide, control: &mut super::control::Control) {
+        use crate::proto::closing::State;
+        let is_reply = control.state == State::ReplyDue;
+        if is_reply && side.is_unfinished() {
+            self.end_unsent(side, control);
+            return;
+        }
+        if !side.in_message && side.broken.is_none() {
+            if let Some(close) = control.close.take() {
+                side.outgoing.give_up();
+                if side.frame_close(&close).is_err() {
+                    let ending = Ending::resource("The system refused memory or random bytes for the Close.");
+                    self.settle_failed(control, ending, false);
+                    return;
+                }
+                side.send();
+            }
+        }
+        if let (Some(code), 0, None) = (side.close_framed, side.leftover(), &side.broken) {
+            self.handle_close_written(control, code);
+        } else if is_reply && side.broken.is_none() {
+            // K08: what the socket does not take now is unfinished; no Close goes inside a frame.
+            self.end_unsent(side, control);
+        }
+    }
+
+    fn end_unsent(&self, side: &mut WriteSide, control: &mut super::control::Control) {
+        side.drop_unsent();
+        let ending = Ending::new(Cause::Unsent, "The peer's Close came while a write was unfinished.");
+        self.settle_failed(control, ending, false);
+    }
+
+    fn serve_failure(
+        &self,
+        side: &mut WriteSide,
+        control: &mut super::control::Control,
+        ending: Ending,
+        code: Option<u16>,
+    ) {
+        if let (Some(code), false, None, None) = (code, side.in_frame, side.close_framed, &side.broken) {
+            let close = crate::proto::close::CloseRequest { code: Some(code), reason: String::new() };
+            if side.frame_close(&close).is_ok() {
+                side.send();
+                if side.leftover() == 0 && side.broken.is_none() {
+                    control.sent_code = code;
+                }
+            }
+        }
+        // What was sent reaches the peer only if nothing that it sends is left unread when the socket closes.
+        let linger = code.is_some() && !side.in_frame && side.leftover() == 0 && side.broken.is_none();
+        if linger {
+            if let Some(transport) = &side.transport {
+                transport.end_sending();
+            }
+        }
+        self.settle_failed(control, ending, linger);
+        side.drop_unsent();
+    }
+
+    /// The socket refuses bytes: the reading half says why the connection ended, a Close among them.
+    fn handle_send_failed(&self, error: &std::io::Error) {
+        // Where another thread reads, it meets the end itself.
+        if self.drain_after_send_failed() && self.closed.info().is_none() {
+            self.handle_transport_ended(Some(error));
+        }
+    }
+
+    fn write_end_after_failure(&self) -> Status {
+        match self.write_end() {
+            Status::Ok => Status::Connection,
+            status => status,
+        }
+    }
+
+    /// What ended the writing half for the program; OK while nothing did.
+    pub(super) fn write_end(&self) -> Status {
+        if self.write.load() & FREED != 0 {
+            return Status::State;
+        }
+        self.write_end.get().copied().unwrap_or(Status::Ok)
+    }
+
+    /// The writing half ends with this status for ever, if nothing ended it before.
+    pub(super) fn end_writing(&self, status: Status) {
+        let _ = self.write_end.set(status);
+    }
+
+    /// Whether a write call of any size would not answer AGAIN.
+    pub(super) fn is_writable(&self) -> bool {
+        let word = self.write.load();
+        word & (ENDED | FREED) != 0
+            || (word & CONNECTING == 0
+                && self.unsent.load(Ordering::Relaxed) <= self.limits.write_buffer_size)
+    }
+
+    /// Whether a write call is inside.
+    pub(super) fn has_writer(&self) -> bool {
+        self.write.load() & (WRITER | super::write_word::LOCKED) != 0
+    }
+}

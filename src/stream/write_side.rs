@@ -1,0 +1,155 @@
+//! What the holder of the write word works with: the bytes on their way out, and where the message stands.
+//!
+//! Whole frames and the beginning of one at most; leftovers keep a head and never move. Nothing here waits.
+
+use crate::memory::mask::mask_into;
+use crate::memory::random::Masks;
+use crate::net::{Transport, sys};
+use crate::proto::close::CloseRequest;
+use crate::proto::encoder::{HEADER_SIZE_MAX, Header, close_payload};
+use crate::proto::opcode::{Kind, Opcode};
+use crate::proto::outgoing::Outgoing;
+use std::io;
+use std::sync::Arc;
+
+/// A message leaves in pieces of this size, masked one after the other: it fits the level-2 cache and a socket's
+/// buffer; a multiple of four, so that every piece begins with the mask's first byte.
+pub(super) const PIECE_SIZE: usize = 64 * 1024;
+/// A buffer up to this size is kept while the stream is in use.
+const KEPT_SIZE: usize = 2 * PIECE_SIZE;
+
+/// The writing half.
+#[derive(Default)]
+pub(super) struct WriteSide {
+    pub transport: Option<Arc<Transport>>,
+    out: Vec<u8>,
+    head: usize,
+    masks: Masks,
+    pub outgoing: Outgoing,
+    /// Between the header of a frame and the end of its payload: nothing else may be framed.
+    pub in_frame: bool,
+    /// A writer is inside a message that is not framed to its end.
+    pub in_message: bool,
+    /// Bytes of that message which are not framed yet.
+    pub unframed: usize,
+    /// Something was posted while `in_frame` forbade to frame it.
+    pub is_deferred: bool,
+    /// The socket did not take everything the last time.
+    pub is_blocked: bool,
+    /// The code of our Close, from the time it is framed.
+    pub close_framed: Option<u16>,
+    /// The socket refuses bytes for good.
+    pub broken: Option<io::Error>,
+}
+
+/// The system gave no memory or no random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused;
+
+impl WriteSide {
+    /// Bytes that are framed and not given to the system.
+    #[inline]
+    pub fn leftover(&self) -> usize {
+        self.out.len() - self.head
+    }
+
+    /// Bytes accepted and not given to the system.
+    #[inline]
+    pub fn unsent(&self) -> usize {
+        self.leftover() + self.unframed
+    }
+
+    /// Whether a message has been begun whose end is not framed.
+    pub fn is_unfinished(&self) -> bool {
+        self.in_message || self.outgoing.is_open()
+    }
+
+    /// Begins a frame; its payload must follow through `mask`.
+    #[inline]
+    pub fn frame(&mut self, opcode: Opcode, fin: bool, size: usize) -> Result<[u8; 4], Refused> {
+        let mask = self.masks.next(sys::generation()).map_err(|_| Refused)?;
+        // The header and the payload that follows it at once, in one reservation.
+        self.out.try_reserve(HEADER_SIZE_MAX + size.min(PIECE_SIZE)).map_err(|_| Refused)?;
+        let mut header = [0; HEADER_SIZE_MAX];
+        let used = Header { fin, rsv1: false, opcode, mask, payload_size: size as u64 }.encode(&mut header);
+        self.out.extend_from_slice(&header[..used]);
+        Ok(mask)
+    }
+
+    /// Appends payload to the frame that was begun.
+    #[inline]
+    pub fn mask(&mut self, data: &[u8], mask: [u8; 4]) -> Result<(), Refused> {
+        if mask_into(&mut self.out, data, mask) { Ok(()) } else { Err(Refused) }
+    }
+
+    /// Frames a whole small message.
+    #[inline]
+    pub fn frame_message(&mut self, kind: Kind, data: &[u8]) -> Result<(), Refused> {
+        let mask = self.frame(kind.into(), true, data.len())?;
+        self.mask(data, mask)
+    }
+
+    /// Frames a control frame.
+    pub fn frame_control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Refused> {
+        let mask = self.frame(opcode, true, payload.len())?;
+        self.mask(payload, mask)
+    }
+
+    /// Frames our Close, the last frame of all.
+    pub fn frame_close(&mut self, close: &CloseRequest) -> Result<(), Refused> {
+        let mut payload = [0; 125];
+        let size = close_payload(close.code, &close.reason, &mut payload);
+        self.frame_control(Opcode::Close, &payload[..size])?;
+        self.close_framed = Some(close.code.unwrap_or(1005));
+        Ok(())
+    }
+
+    /// Appends bytes that are no frame: the request of the opening handshake.
+    pub fn append(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// Gives the socket what it takes.
+    #[inline]
+    pub fn send(&mut self) {
+        self.is_blocked = false;
+        if self.leftover() == 0 {
+            return;
+        }
+        let Some(transport) = &self.transport else { return };
+        match transport.send(&self.out[self.head..]) {
+            Ok(size) => {
+                self.head += size;
+                // A socket that takes a part is full: asking again would only say so.
+                self.is_blocked = self.head < self.out.len();
+            }
+            Err(error) => {
+                self.broken.get_or_insert(error);
+                self.head = self.out.len();
+            }
+        }
+        if self.head == self.out.len() {
+            self.out.clear();
+            self.head = 0;
+            if self.out.capacity() > KEPT_SIZE {
+                self.out = Vec::new();
+            }
+        }
+    }
+
+    /// Forgets what is unsent: the connection is over.
+    pub fn drop_unsent(&mut self) {
+        self.out = Vec::new();
+        self.head = 0;
+        self.unframed = 0;
+        self.is_blocked = false;
+    }
+
+    /// Gives the memory of an idle stream back.
+    pub fn release_memory(&mut self) {
+        if self.leftover() == 0 {
+            self.out = Vec::new();
+            self.head = 0;
+        }
+    }
+}

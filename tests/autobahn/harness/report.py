@@ -1,0 +1,75 @@
+"""The verdicts as text: one line per case, compared with the committed ones.
+
+Owns the format of results.txt; runs nothing. Invariant: a file written by `save` is read back
+by `load` to the same lines, in natural order.
+"""
+
+import dataclasses
+import difflib
+import json
+
+from cases import natural_order, suite_version
+
+HEAD = """\
+# What the Autobahn|Testsuite says about wsstream: case, behavior, behavior of the close.
+# Suite: autobahntestsuite {version}. Regenerate: tests/autobahn/run.sh TESTEE --update
+"""
+MISSING = "MISSING MISSING"
+INFORMATIONAL = "INFORMATIONAL INFORMATIONAL"
+
+
+def lines_of(ids, verdicts):
+    """The verdict of each id in two words."""
+    return {case_id: two_words(verdicts.get(case_id)) for case_id in ids}
+
+
+def two_words(verdict):
+    if verdict is None:
+        return MISSING
+    return " ".join(word.replace(" ", "-") for word in (verdict.behavior, verdict.behavior_close))
+
+
+def load(path):
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.split(" ", 1) for line in lines if line and not line.startswith("#"))
+
+
+def save(path, lines):
+    ordered = sorted(lines.items(), key=lambda item: natural_order(item[0]))
+    text = HEAD.format(version=suite_version()) + "".join(f"{case_id} {words}\n" for case_id, words in ordered)
+    path.write_text(text, encoding="utf-8")
+
+
+def save_details(path, verdicts):
+    details = {case_id: dataclasses.asdict(verdict) for case_id, verdict in verdicts.items()}
+    ordered = dict(sorted(details.items(), key=lambda item: natural_order(item[0])))
+    path.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+
+
+def different(expected, actual):
+    """The ids of `actual` whose line is not the expected one; a case that did not run never passes."""
+    return [case_id for case_id, words in actual.items() if words == MISSING or words != expected.get(case_id)]
+
+
+def not_ok(lines):
+    return [case_id for case_id, words in lines.items() if words not in ("OK OK", INFORMATIONAL)]
+
+
+def print_differences(failed, expected, actual, verdicts):
+    """The cases that ran as a diff with the server's reasons; the others in one line."""
+    ran = [case_id for case_id in failed if actual[case_id] != MISSING]
+    missing = [case_id for case_id in failed if actual[case_id] == MISSING]
+
+    def selected(lines):
+        return [f"{case_id} {lines[case_id]}" for case_id in ran if case_id in lines]
+
+    for line in difflib.unified_diff(selected(expected), selected(actual), "results.txt", "this run", n=0, lineterm=""):
+        if not line.startswith("@@"):
+            print(line)
+    for case_id in ran:
+        verdict = verdicts[case_id]
+        print(f"{case_id}: {verdict.detail} {verdict.detail_close} Close code {verdict.remote_close_code}.")
+    if missing:
+        print(f"{len(missing)} did not finish: {' '.join(missing[:20])}{' ...' if len(missing) > 20 else ''}")

@@ -1,0 +1,67 @@
+/* What the recorded figures measure: COUNT small messages received, sent or echoed, and nothing else that grows with
+ * COUNT. It prints nothing: the figures are the difference between two runs of different length.
+ *
+ *   workload receive|send|echo URL COUNT
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wsstream.h>
+
+enum { PAYLOAD_SIZE = 16 };
+
+static const char payload[PAYLOAD_SIZE + 1] = "sixteen bytes...";
+
+static void check(const char *call, wsstream_status status) {
+  if (status == WSSTREAM_OK) return;
+  fprintf(stderr, "%s: %s\n", call, wsstream_status_name(status));
+  exit(EXIT_FAILURE);
+}
+
+static void read_one(wsstream *stream) {
+  wsstream_message message;
+  check("read", wsstream_read(stream, WSSTREAM_FOREVER, &message));
+  if (message.size != PAYLOAD_SIZE) {
+    fprintf(stderr, "read: a message of %zu bytes\n", message.size);
+    exit(EXIT_FAILURE);
+  }
+  wsstream_message_release(&message);
+}
+
+static void receive(wsstream *stream, long count) {
+  while (count-- > 0) read_one(stream);
+}
+
+static void send_gathered(wsstream *stream, long count) {
+  while (count-- > 0)
+    check("write_some", wsstream_write_some(stream, WSSTREAM_BINARY, payload, PAYLOAD_SIZE,
+                                            WSSTREAM_FIN | WSSTREAM_MORE, WSSTREAM_FOREVER));
+  check("flush", wsstream_flush(stream, WSSTREAM_FOREVER));
+}
+
+static void echo(wsstream *stream, long count) {
+  while (count-- > 0) {
+    check("write", wsstream_write(stream, WSSTREAM_BINARY, payload, PAYLOAD_SIZE, WSSTREAM_FOREVER));
+    read_one(stream);
+  }
+}
+
+int main(int argc, char **argv) {
+  static const struct {
+    const char *name;
+    void (*run)(wsstream *, long);
+  } works[] = {{"receive", receive}, {"send", send_gathered}, {"echo", echo}};
+  wsstream *stream = NULL;
+  size_t i;
+
+  for (i = 0; argc == 4 && i < sizeof works / sizeof works[0]; i++) {
+    if (strcmp(argv[1], works[i].name) != 0) continue;
+    check("open", wsstream_open(argv[2], WSSTREAM_NUL, NULL, &stream));
+    check("wait_opened", wsstream_wait_opened(stream, WSSTREAM_FOREVER));
+    works[i].run(stream, strtol(argv[3], NULL, 10));
+    wsstream_free(stream);
+    return EXIT_SUCCESS;
+  }
+  fprintf(stderr, "usage: %s receive|send|echo URL COUNT\n", argv[0]);
+  return EXIT_FAILURE;
+}

@@ -1,0 +1,275 @@
+// wsstream: the web's WebSocketStream for C and every language that can call C.
+//
+// A stream is one WebSocket connection of a client: messages are read from it and written to it, on any thread, with
+// backpressure in both directions. The smallest complete program, examples/echo.c:
+//
+//@file examples/echo.c
+//
+// THE CONVENTIONS
+//
+// Status     A call that can fail answers a wsstream_status: 0 is WSSTREAM_OK, positive an expected outcome, negative
+//            an error. Below, ERR_STATE stands for WSSTREAM_ERR_STATE, and so on. Checks come in this order:
+//            ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, the end of the half, AGAIN. errno after a call is
+//            unspecified.
+// Handles    are opaque and good on any thread. NULL where a handle is needed is ERR_ARGUMENT ("" or NULL from
+//            functions that return texts), never a crash; freeing NULL does nothing. Output arguments are zeroed on
+//            every status but OK, unless a function says otherwise.
+// Texts      go in as pointer and size in bytes, UTF-8; for const char * the size WSSTREAM_NUL says "NUL-terminated".
+//            NULL is allowed where the size is 0. Payloads and buffers never take WSSTREAM_NUL: a size over
+//            PTRDIFF_MAX is ERR_ARGUMENT. Texts come out NUL-terminated and stay valid until the handle is freed.
+//            Message data is not NUL-terminated.
+// Time       timeout_ms is in milliseconds. Negative (WSSTREAM_FOREVER) waits for ever; 0 never waits for the
+//            network. When time runs out the answer is AGAIN: reads and writes have then taken nothing; what a wait
+//            waits for goes on. A signal handler does not interrupt a call.
+// Halves     Reading is one half, writing the other: one call at a time in each, a second one is ERR_BUSY at once.
+//            Everything else is welcome at any time from any thread.
+// Callbacks  run on a thread of the library and never inside a call of the program. In them every timeout other than
+//            0 is ERR_DEADLOCK. They must not throw, longjmp or pthread_exit: an exception ends the process with a
+//            message. Do not pthread_cancel a thread inside a call.
+// Bugs       of the library end that one stream with ERR_INTERNAL.
+// Manners    No signal handler, no SIGPIPE, nothing printed, no call to initialise. Descriptors are close-on-exec.
+//            The library's threads are named wsstream... and block every signal. It is never unloaded.
+// fork       In the child, streams made before are dead: calls answer ERR_FORKED; wsstream_free releases the child's
+//            share and sends nothing. Options and messages go on working, and new streams may be opened.
+// Growth     wsstream_message and wsstream_chunk never change their size. What the library fills carries or takes a
+//            size and grows at its end only. Later versions may add statuses and enumerators.
+//
+// Every function says who owns what, which threads may call it, whether it may block, what it answers, how long what
+// it gives is valid, and which version brought it.
+
+#ifndef WSSTREAM_H
+#define WSSTREAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// -------------------------------------------------------------------------------------------------------------------
+// STATUS
+
+//@item wsstream_status
+
+//@enum STATUS
+
+//@item wsstream_status_name
+
+//@item wsstream_status_text
+
+// -------------------------------------------------------------------------------------------------------------------
+// OPEN, WRITE, READ, CLOSE
+
+//@item wsstream
+
+//@item wsstream_options
+
+// As the size of a text: it is NUL-terminated.
+#define WSSTREAM_NUL ((size_t)-1)
+
+// As a timeout: wait for ever.
+#define WSSTREAM_FOREVER ((int64_t)-1)
+
+// As a close code: none, which sends an empty Close frame.
+#define WSSTREAM_NO_CODE ((int32_t)-1)
+
+//@enum TYPE
+
+//@enum FLAG
+
+//@item wsstream_message
+
+//@item wsstream_close_info
+
+// Whether the library that filled *pointer knows this field: WSSTREAM_HAS(wsstream_close_info, info, response_body).
+#define WSSTREAM_HAS(type, pointer, field) \
+  ((pointer)->struct_size >= offsetof(type, field) + sizeof((pointer)->field))
+
+//@item wsstream_open
+
+//@item wsstream_wait_opened
+
+//@item wsstream_write
+
+//@item wsstream_read
+
+//@item wsstream_message_release
+
+//@item wsstream_close
+
+//@item wsstream_wait_closed
+
+//@item wsstream_free
+
+// -------------------------------------------------------------------------------------------------------------------
+// THE LIFE OF A STREAM
+//
+//   wsstream_open        gives the stream at once and begins to connect. Calls in both halves may be made from here
+//                        on; they wait for the opening inside their own timeout.
+//   wsstream_wait_opened answers OK once it is open. When it answers an error, wsstream_wait_closed has the reason.
+//   wsstream_read        gives one message after the other, each released with wsstream_message_release. DONE is the
+//                        end after a clean close; an unclean one is ERR_CONNECTION, and what was unread is gone
+//                        unless the peer's Close had come.
+//   wsstream_write       OK and QUEUED both mean "taken": never send it again. AGAIN and errors mean "not taken", but
+//                        for ERR_STATE and ERR_CONNECTION to a write that was already on its way.
+//   wsstream_close       starts the closing handshake and returns. What was taken goes out first. Reading goes on:
+//                        what has arrived stays readable, then DONE. Writing is over: ERR_STATE.
+//   wsstream_wait_closed answers once both sides are done, at most the options' close timeout after wsstream_close.
+//   wsstream_free        ends what is left and gives the handle up, once. Messages outlive it.
+//
+// One thread that never blocks:
+//
+//   write with timeout 0; on AGAIN ask wsstream_poll for WSSTREAM_WRITABLE and write again; on OK and QUEUED go on.
+//   read with timeout 0; on AGAIN ask wsstream_poll for WSSTREAM_READABLE and read again.
+//
+// Two threads, one that reads and one that writes, need nothing else. A thread that only writes to a peer that
+// answers can wait for ever once the answers exceed the read buffer: read on another thread, or poll for both events.
+//
+// Where one thread frees while others may still begin calls, the others hold a wsstream_ref each.
+//
+// -------------------------------------------------------------------------------------------------------------------
+// OPTIONS
+
+//@enum OPTION
+
+//@enum LOG
+
+//@item wsstream_log_fn
+
+//@item wsstream_aborter
+
+//@item wsstream_options_new
+
+//@item wsstream_options_free
+
+//@item wsstream_options_add_protocol
+
+//@item wsstream_options_add_header
+
+//@item wsstream_options_set_number
+
+//@item wsstream_options_set_text
+
+//@item wsstream_options_set_aborter
+
+//@item wsstream_options_set_log
+
+//@item wsstream_aborter_new
+
+//@item wsstream_aborter_abort
+
+//@item wsstream_aborter_free
+
+// -------------------------------------------------------------------------------------------------------------------
+// REFERENCES
+
+//@item wsstream_ref
+
+//@item wsstream_unref
+
+// -------------------------------------------------------------------------------------------------------------------
+// HOW A STREAM ENDED
+
+//@enum INITIATOR
+
+//@enum PHASE
+
+//@enum CAUSE
+
+// -------------------------------------------------------------------------------------------------------------------
+// MORE ABOUT READING
+
+//@item wsstream_chunk
+
+//@item wsstream_read_many
+
+//@item wsstream_read_some
+
+//@item wsstream_message_retain
+
+//@item wsstream_readable_cancel
+
+// -------------------------------------------------------------------------------------------------------------------
+// MORE ABOUT WRITING
+
+//@item wsstream_write_some
+
+//@item wsstream_flush
+
+//@item wsstream_writable_close
+
+//@item wsstream_writable_abort
+
+// -------------------------------------------------------------------------------------------------------------------
+// WAITING AND EVENT LOOPS
+
+//@enum EVENT
+
+//@item wsstream_poll
+
+//@item wsstream_wake
+
+//@item wsstream_fd
+
+//@item wsstream_fd_watch
+
+// -------------------------------------------------------------------------------------------------------------------
+// CALLBACKS
+
+//@enum NEXT
+
+//@item wsstream_opened_fn
+
+//@item wsstream_closed_fn
+
+//@item wsstream_message_fn
+
+//@item wsstream_event_fn
+
+//@item wsstream_freed_fn
+
+//@item wsstream_on_opened
+
+//@item wsstream_on_closed
+
+//@item wsstream_on_message
+
+//@item wsstream_on_event
+
+//@item wsstream_on_freed
+
+//@item wsstream_resume
+
+// -------------------------------------------------------------------------------------------------------------------
+// WHAT IS KNOWN ABOUT A STREAM
+
+//@item wsstream_statistics
+
+//@item wsstream_url
+
+//@item wsstream_protocol
+
+//@item wsstream_extensions
+
+//@item wsstream_response_header
+
+//@item wsstream_statistics_get
+
+// -------------------------------------------------------------------------------------------------------------------
+// THE LIBRARY
+
+// The version of this interface: a library fits when its upper 16 bits are the same and it is not smaller.
+#define WSSTREAM_ABI_VERSION 0x000100u
+
+//@item wsstream_abi_version
+
+//@item wsstream_version
+
+//@item wsstream_runtime_stop
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

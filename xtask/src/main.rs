@@ -1,0 +1,51 @@
+//! The project's own commands: makes the C header and compares what is committed with what is built.
+//!
+//! `cargo xtask <command> [--check]`; without `--check` a command writes its file, with it a difference is an error.
+
+mod check;
+mod compiler;
+mod document;
+mod enumerator;
+mod header;
+mod item;
+mod layout;
+mod rust_layout;
+mod symbol;
+mod workspace;
+
+use std::process::ExitCode;
+
+/// What every command answers: a sentence for the terminal where it failed.
+pub type Outcome = Result<(), String>;
+
+const USAGE: &str = "usage: cargo xtask <command>
+  header  [--check]  include/wsstream.h, from src/ffi, xtask/header.template.h and examples/echo.c
+  symbols [--check]  abi/symbols.txt: what the shared library exports
+  layout  [--check]  abi/layout.txt: sizes, offsets and constants, as C and Rust see them
+  docs-lines         every function and callback of the header has its lines
+  example            the program at the top of the header is examples/echo.c
+  check              all of it, formatting, lints and the oldest compiler too";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["header"] => header::run(false),
+        ["header", "--check"] => header::run(true),
+        ["symbols"] => symbol::run(false),
+        ["symbols", "--check"] => symbol::run(true),
+        ["layout"] => layout::run(false),
+        ["layout", "--check"] => layout::run(true),
+        ["docs-lines"] => document::run(),
+        ["example"] => header::example(),
+        ["check"] => check::run(),
+        _ => Err(USAGE.to_owned()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
