@@ -408,8 +408,56 @@ void wsstream_free(wsstream *stream);
 
 // Options: numbers up to 99 are set with wsstream_options_set_number, from 100 on with wsstream_options_set_text.
 enum {
-  // From resolving to open, in ms; 0: none. Default 30000.
-  WSSTREAM_OPTION_OPEN_TIMEOUT_MS = 1
+  // Milliseconds from resolving to open; 0: no limit. Default 30000.
+  WSSTREAM_OPTION_OPEN_TIMEOUT_MS = 1,
+  // Milliseconds that the peer gets to answer a local Close; then the stream ends with code 1006. Default 10000.
+  WSSTREAM_OPTION_CLOSE_TIMEOUT_MS = 2,
+  // Milliseconds between pings; 0: none are sent. Default 0.
+  WSSTREAM_OPTION_PING_INTERVAL_MS = 3,
+  // Milliseconds that the peer gets to show life after a ping has left. Default 20000.
+  WSSTREAM_OPTION_PONG_TIMEOUT_MS = 4,
+  // Bytes of one received message; a longer one fails the connection with Close 1009; 0: no limit. Default 67108864.
+  WSSTREAM_OPTION_MAX_MESSAGE_SIZE = 5,
+  // Bytes of the answer to the opening handshake. Default 65536.
+  WSSTREAM_OPTION_MAX_HEADER_SIZE = 6,
+  // Bytes received ahead of the reader, counted with 64 for each message. Default 262144.
+  WSSTREAM_OPTION_READ_BUFFER_SIZE = 7,
+  // Bytes accepted and not yet given to the system up to which there is room for a further write. Default 65536.
+  WSSTREAM_OPTION_WRITE_BUFFER_SIZE = 8,
+  // 1: small messages leave at once. Default 1.
+  WSSTREAM_OPTION_TCP_NODELAY = 9,
+  // Microseconds that a blocked call looks again before it sleeps; -1: adaptive; 0: none. Default -1.
+  WSSTREAM_OPTION_SPIN_US = 10,
+  // 1: offers permessage-deflate. Default 1.
+  WSSTREAM_OPTION_DEFLATE = 20,
+  // How hard to compress, 1 to 9. Default 6.
+  WSSTREAM_OPTION_DEFLATE_LEVEL = 21,
+  // Bytes below which a message goes uncompressed. Default 128.
+  WSSTREAM_OPTION_DEFLATE_THRESHOLD = 22,
+  // Window of what this side compresses. Default 12.
+  WSSTREAM_OPTION_DEFLATE_CLIENT_WINDOW_BITS = 23,
+  // Window that the peer may use. Default 15.
+  WSSTREAM_OPTION_DEFLATE_SERVER_WINDOW_BITS = 24,
+  // 1: this side keeps its window between messages. Default 1.
+  WSSTREAM_OPTION_DEFLATE_CLIENT_CONTEXT_TAKEOVER = 25,
+  // 1: the peer may keep its window between messages. Default 1.
+  WSSTREAM_OPTION_DEFLATE_SERVER_CONTEXT_TAKEOVER = 26,
+  // 1: any certificate is taken; then anybody can read and change what is sent. Default 0.
+  WSSTREAM_OPTION_DANGER_ACCEPT_INVALID_CERTIFICATES = 90,
+  // The URL that relative ones are resolved against.
+  WSSTREAM_OPTION_BASE_URL = 101,
+  // The name that the server's certificate is checked for, instead of the URL's host.
+  WSSTREAM_OPTION_SERVER_NAME = 102,
+  // Certificates in PEM that replace the system's roots.
+  WSSTREAM_OPTION_CA_PEM = 103,
+  // This side's certificate chain in PEM.
+  WSSTREAM_OPTION_CLIENT_CERTIFICATE_PEM = 104,
+  // The key of this side's certificate in PEM.
+  WSSTREAM_OPTION_CLIENT_KEY_PEM = 105,
+  // The URL of a proxy; empty: none.
+  WSSTREAM_OPTION_PROXY = 106,
+  // The path of a Unix socket to connect to.
+  WSSTREAM_OPTION_UNIX_SOCKET = 107
 };
 
 // How much is logged: a level includes those before it.

@@ -6,9 +6,9 @@
 pub mod fault;
 pub mod ffi;
 pub mod memory;
+pub mod net;
 #[forbid(unsafe_code)]
 pub mod proto;
-pub mod net;
 #[forbid(unsafe_code)]
 pub mod runtime;
 #[forbid(unsafe_code)]

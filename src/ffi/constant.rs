@@ -1,7 +1,9 @@
 //! The sentinels and the small enumerations of the header, which C gets as macros and enumerators.
 //!
-//! Those of the close info, the statuses and the options are made from the lists of `stream`; what the numbers mean
-//! is said here, what they do is known below.
+//! Those of the close info, the statuses and the options come straight from the lists of `stream`. What the numbers
+//! mean to a C program is said here; what they do, and their values where `stream` has a use for them, is known below.
+
+use crate::stream::{self, Kind};
 
 /// The version of this interface: same upper 16 bits and not smaller than the program's is compatible.
 pub const WSSTREAM_ABI_VERSION: u32 = 0x0000_0100;
@@ -17,7 +19,7 @@ pub const WSSTREAM_NO_CODE: i32 = -1;
 pub type Enumerator = (&'static str, u32, &'static str);
 
 macro_rules! enumeration {
-    ($(#[doc = $doc:literal])+ $list:ident { $(#[doc = $text:literal] $name:ident = $value:literal,)+ }) => {
+    ($(#[doc = $doc:literal])+ $list:ident { $(#[doc = $text:literal] $name:ident = $value:expr,)+ }) => {
         $(#[doc = $doc])+
         pub const $list: &[Enumerator] = &[$((stringify!($name), $value, $text),)+];
         $(#[doc = $text] pub const $name: u32 = $value;)+
@@ -28,9 +30,9 @@ enumeration! {
     /// The type of a message.
     TYPE {
         /// UTF-8 text.
-        TEXT = 1,
+        TEXT = Kind::Text as u32,
         /// Bytes.
-        BINARY = 2,
+        BINARY = Kind::Binary as u32,
     }
 }
 
@@ -38,11 +40,11 @@ enumeration! {
     /// Flags of a part of a message.
     FLAG {
         /// The last part of its message.
-        FIN = 1,
+        FIN = stream::FLAG_FIN,
         /// More will be written soon: bytes may be held back for up to 5 ms.
-        MORE = 2,
+        MORE = stream::FLAG_MORE,
         /// Do not compress this message; counts in its first part.
-        NO_COMPRESS = 4,
+        NO_COMPRESS = stream::FLAG_NO_COMPRESS,
     }
 }
 
@@ -50,15 +52,15 @@ enumeration! {
     /// Events, to be combined with `|`. One holds when its call with timeout 0 would not return AGAIN.
     EVENT {
         /// wsstream_wait_opened has its answer.
-        OPENED = 1,
+        OPENED = stream::OPENED,
         /// wsstream_read has a whole message, the end or an error.
-        READABLE = 2,
+        READABLE = stream::READABLE,
         /// wsstream_write would take a message, or answers the end of the half.
-        WRITABLE = 4,
+        WRITABLE = stream::WRITABLE,
         /// wsstream_wait_closed has its answer.
-        CLOSED = 8,
+        CLOSED = stream::CLOSED,
         /// wsstream_read_some has bytes, the end or an error.
-        READABLE_SOME = 16,
+        READABLE_SOME = stream::READABLE_SOME,
     }
 }
 

@@ -257,6 +257,13 @@ impl<'call> Handle<'call> {
         self.0
     }
 
+    /// A share of its own, for a call that asks the stream more than once: another thread may free it in between.
+    pub(super) fn shared(self) -> Arc<Stream> {
+        self.reference();
+        // SAFETY: the content of an `Arc`, and the reference is the one just added.
+        unsafe { Arc::from_raw(std::ptr::from_ref(self.0)) }
+    }
+
     /// One more reference.
     pub(super) fn reference(self) {
         // SAFETY: the handle is an `Arc`'s content with at least its caller's reference.

@@ -124,10 +124,12 @@ pub unsafe extern "C" fn wsstream_wait_closed(
 ) -> wsstream_status {
     enter!(stream, |call| {
         let out = call.optional_output(out);
-        let (stream, timeout) = call.stream(stream)?.live_within(timeout_ms)?;
+        let handle = call.stream(stream)?;
+        let (_, timeout) = handle.live_within(timeout_ms)?;
+        let stream = handle.shared();
         let status = stream.wait_closed(timeout);
         if let Some(end) = stream.closed_info().filter(|end| end.status == status) {
-            out.set(record_of(stream, end));
+            out.set(record_of(&stream, end));
         }
         Ok(status)
     })

@@ -698,6 +698,42 @@ mod tests {
         worker.join().unwrap();
     }
 
+    /// How often the races below are run; Miri and ThreadSanitizer see them without the accident happening.
+    const ROUNDS: usize = if cfg!(miri) { 8 } else { 200 };
+
+    #[test]
+    fn clearing_comes_after_all_that_the_reader_read() {
+        within_deadline(|| {
+            for _ in 0..ROUNDS {
+                let mut chunk = chunk_of(b"before", 6);
+                let slice = chunk.slice(0, 6);
+                // Nothing but the count tells the writer that the reader is done.
+                let reader = thread::spawn(move || assert_eq!(&*slice, b"before"));
+                while !chunk.clear() {
+                    thread::yield_now();
+                }
+                chunk.append(b"behind");
+                assert_eq!(chunk.filled(), b"behind");
+                reader.join().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn freeing_comes_after_all_that_other_readers_read() {
+        within_deadline(|| {
+            for _ in 0..ROUNDS {
+                let chunk = chunk_of(b"abcdef", 6);
+                let readers = [0, 3].map(|start| {
+                    let slice = chunk.slice(start, start + 3);
+                    thread::spawn(move || assert_eq!(slice[0], b"abcdef"[start]))
+                });
+                drop(chunk);
+                readers.into_iter().for_each(|reader| reader.join().unwrap());
+            }
+        });
+    }
+
     #[test]
     fn readers_drop_slices_on_other_threads_while_the_writer_appends() {
         const MESSAGES: usize = if cfg!(miri) { 150 } else { 100_000 };

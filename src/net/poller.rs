@@ -58,8 +58,9 @@ impl AsRawFd for Epoll {
     }
 }
 
+/// The flags of the system are small positive numbers of a signed type.
 fn bits(flag: bool, value: libc::c_int) -> u32 {
-    if flag { value.cast_unsigned() } else { 0 }
+    if flag { u32::from_ne_bytes(value.to_ne_bytes()) } else { 0 }
 }
 
 impl Poller for Epoll {

@@ -150,8 +150,13 @@ impl Internal {
     }
 
     fn handle_commands(&mut self, poller: &Epoll) {
-        while let Ok(command) = self.commands.try_recv() {
+        // What is sent meanwhile waits its turn behind events and time.
+        for _ in 0..self.commands.len() {
+            let Ok(command) = self.commands.try_recv() else { return };
             self.handle_command(poller, command);
+        }
+        if !self.commands.is_empty() {
+            self.runtime.notify();
         }
     }
 
@@ -212,11 +217,13 @@ impl Internal {
     }
 
     fn enlist(&mut self, key: u64) {
-        let Some(entry) = self.streams.get_mut(&key) else { return };
-        if !entry.listed {
-            entry.listed = true;
-            self.list.push(key);
+        if let Some(entry) = self.streams.get_mut(&key) {
+            if !entry.listed {
+                entry.listed = true;
+                self.list.push(key);
+            }
         }
+        // Also for a stream that has gone: whoever listed it has set `sweeping`, which only a sweep takes back.
         self.start_sweeping();
     }
 

@@ -7,6 +7,7 @@ use super::Stream;
 use super::close_info::CloseInfo;
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -15,11 +16,15 @@ pub type ClosedCallback = Box<dyn FnOnce(&Stream, &CloseInfo) + Send>;
 
 thread_local! { static IN_CALLBACK: Cell<bool> = const { Cell::new(false) }; }
 
+/// How many threads are inside callbacks, so that a call need not look at its thread's own flag while none is.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
 /// Whether this thread is inside a callback.
 #[inline]
 #[must_use]
 pub fn is_in_callback() -> bool {
-    IN_CALLBACK.get()
+    // A thread that is inside has raised the number itself.
+    RUNNING.load(Ordering::Relaxed) != 0 && IN_CALLBACK.get()
 }
 
 #[derive(Default)]
@@ -99,6 +104,7 @@ struct Running<'a>(&'a Closed);
 
 impl<'a> Running<'a> {
     fn new(closed: &'a Closed) -> Self {
+        RUNNING.fetch_add(1, Ordering::Relaxed);
         IN_CALLBACK.set(true);
         Self(closed)
     }
@@ -107,6 +113,7 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         IN_CALLBACK.set(false);
+        RUNNING.fetch_sub(1, Ordering::Relaxed);
         self.0.callbacks().running = None;
         self.0.idle.notify_all();
     }

@@ -76,6 +76,11 @@ impl Control {
         !matches!(self.state, State::Connecting | State::Closed)
     }
 
+    /// Whether a frame is due that was not framed.
+    pub fn is_due(&self) -> bool {
+        !self.pongs.is_empty() || self.close.is_some()
+    }
+
     /// Keeps a pong until the holder of the write word frames it.
     pub fn push_pong(&mut self, payload: &[u8]) {
         if self.pongs.len() == PONGS_MAX {
@@ -111,8 +116,9 @@ impl Stream {
             Action::AwaitEnd => self.await_end(&mut control),
             _ => {}
         }
-        drop(control);
+        // Before anybody can frame our Close: no message may follow it.
         self.write.mark(write_word::ENDED);
+        drop(control);
         self.serve_posted();
     }
 
@@ -279,9 +285,10 @@ impl Stream {
                 if let Some(at) = control.deadline {
                     self.runtime.wake_at(self.key, at);
                 }
-                drop(control);
-                self.read.mark(read_word::DISCARD);
+                // Before anybody can frame our Close: no message may follow it.
                 self.write.mark(write_word::ENDED);
+                self.read.mark(read_word::DISCARD);
+                drop(control);
                 self.serve_posted();
                 // Whoever drives sees that reading goes on past any mark; writers without room see their end.
                 self.waiters.wake(u32::MAX);

@@ -100,7 +100,8 @@ impl Driven for Stream {
             && self.closed.info().is_some()
             && !self.has_reader()
             && !self.has_writer()
-            && self.inside.load(Ordering::Acquire) == 0
+            // A read-modify-write sees the latest count, whatever the call inside has touched beside it.
+            && self.inside.fetch_add(0, Ordering::AcqRel) == 0
     }
 
     fn fail(&self) {

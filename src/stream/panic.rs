@@ -22,7 +22,9 @@ pub(super) fn set_hook() {
                 return;
             }
             let place = info.location().map(ToString::to_string).unwrap_or_default();
-            let what = info.payload_as_str().unwrap_or("no message").to_owned();
+            let payload = info.payload();
+            let text = payload.downcast_ref::<String>().map(String::as_str);
+            let what = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
             // A thread that is ending has no place left for the sentence.
             let _ = LAST.try_with(|last| {
                 if let Ok(mut last) = last.try_borrow_mut() {

@@ -1,12 +1,29 @@
 //! Waiting for more than one thing, and for the end.
 
-use super::read::{Driving, Goal, Slept, can_own};
+use super::read::{Driving, Goal, Pumped, Slept, can_own};
+use super::read_word::{ENDED, FREED, INTERNAL, OWNER, QUEUED};
 use super::status::Status;
 use super::timeout::Timeout;
 use super::{CLOSED, EVENTS, OPENED, READABLE, READABLE_SOME, Stream, WRITABLE};
 
 /// Events that only the owner of the read word brings about.
 const DRIVEN: u32 = READABLE | READABLE_SOME | OPENED;
+
+/// What to pump for.
+fn goal_of(events: u32) -> Goal {
+    if events & READABLE_SOME != 0 {
+        Goal::Part
+    } else if events & READABLE != 0 {
+        Goal::Queue
+    } else {
+        Goal::Open
+    }
+}
+
+/// Every event where the stream has ended.
+fn ended(pumped: &Pumped) -> u32 {
+    if matches!(pumped, Pumped::Ended) { u32::MAX } else { 0 }
+}
 
 impl Stream {
     /// `wsstream_poll`.
@@ -21,39 +38,51 @@ impl Stream {
         let mut deadline = None;
         let mut is_last_look = timeout.is_zero();
         loop {
-            let holding = self.events_holding(events);
-            if self.is_freed() {
-                return (Status::State, 0);
-            }
-            if holding != 0 {
-                return (Status::Ok, holding);
-            }
-            if is_last_look {
-                return (Status::Again, 0);
-            }
-            let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
             let slept = match self.own_for(events) {
                 Some(mut driving) => {
-                    let mut deadline = Some(deadline);
+                    let side = driving.side();
+                    let pumped = self.pump(side, goal_of(events), is_last_look || !side.is_drained);
+                    let holding = self.events_holding(events, side.has_queued(), side.has_part())
+                        | (READABLE | READABLE_SOME) & events & ended(&pumped);
+                    if holding != 0 || is_last_look {
+                        driving.leave();
+                        return self.polled(holding);
+                    }
                     let is_there = || self.note_writable(events);
-                    let slept = self.sleep_as_owner(driving.side(), events, &mut deadline, timeout, is_there);
+                    let slept = self.sleep_as_owner(side, events, &mut deadline, timeout, is_there);
                     driving.leave();
                     slept
                 }
-                None => self.wait_for(events | CLOSED, None, deadline, || {
-                    if events & DRIVEN != 0 {
-                        self.read.wait();
+                None => {
+                    let holding = self.events_holding(events, false, false);
+                    if holding != 0 {
+                        return self.polled(holding);
                     }
-                    self.note_writable(events)
-                        || self.events_holding_passively(events) != 0
-                        || (events & DRIVEN != 0 && can_own(self.read.load()))
-                }),
+                    if events & DRIVEN != 0 && self.read.load() & OWNER == INTERNAL {
+                        // Its work does not wait, and what it finds may be what is asked for.
+                        std::thread::yield_now();
+                        continue;
+                    }
+                    if is_last_look {
+                        return self.polled(0);
+                    }
+                    let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
+                    self.wait_for(events | CLOSED, None, deadline, || self.note_waiting(events))
+                }
             };
             match slept {
                 Slept::Woken => {}
                 Slept::Over => is_last_look = true,
                 Slept::Resource => return (Status::Resource, 0),
             }
+        }
+    }
+
+    fn polled(&self, holding: u32) -> (Status, u32) {
+        match holding {
+            _ if self.is_freed() => (Status::State, 0),
+            0 => (Status::Again, 0),
+            holding => (Status::Ok, holding),
         }
     }
 
@@ -71,33 +100,28 @@ impl Stream {
         self.is_writable()
     }
 
-    /// Which of the events hold now; drives the reading half for those that need it.
-    fn events_holding(&self, events: u32) -> u32 {
-        let mut holding = self.events_holding_passively(events);
-        if events & READABLE != 0 && self.is_readable(Goal::Queue) {
-            holding |= READABLE;
+    /// Says what is waited for, and whether to look again at once.
+    fn note_waiting(&self, events: u32) -> bool {
+        if events & DRIVEN != 0 {
+            self.read.wait();
         }
-        if events & READABLE_SOME != 0 && self.is_readable(Goal::Part) {
-            holding |= READABLE_SOME;
-        }
-        if events & OPENED != 0 && holding & OPENED == 0 && self.wait_opened(Timeout(0)) != Status::Again {
-            holding |= OPENED;
-        }
-        holding
+        self.note_writable(events)
+            || self.events_holding(events, false, false) != 0
+            || (events & DRIVEN != 0 && can_own(self.read.load()))
     }
 
-    fn events_holding_passively(&self, events: u32) -> u32 {
+    /// Which of the events hold now. Who owns the read word says what it has found.
+    fn events_holding(&self, events: u32, has_message: bool, has_part: bool) -> u32 {
+        let word = self.read.load();
+        let has_message = has_message || word & (QUEUED | ENDED | FREED) != 0;
         let mut holding = 0;
-        if events & OPENED != 0 && self.opened_status().is_some() {
-            holding |= OPENED;
-        }
-        if events & WRITABLE != 0 && self.is_writable() {
-            holding |= WRITABLE;
-        }
-        if events & CLOSED != 0 && self.closed.info().is_some() {
-            holding |= CLOSED;
-        }
-        holding
+        let mut note = |event: u32, holds: bool| holding |= if holds { event } else { 0 };
+        note(OPENED, self.opened_status().is_some());
+        note(READABLE, has_message);
+        note(READABLE_SOME, has_message || has_part);
+        note(WRITABLE, self.is_writable());
+        note(CLOSED, self.closed.info().is_some());
+        holding & events
     }
 
     /// `wsstream_wake`.

@@ -5,7 +5,7 @@
 
 use super::read_side::{Decoded, MESSAGE_COST, Message, ReadSide};
 use super::read_word::{
-    CALLER, DETACHED, DISCARD, ENDED, FREED, INTERNAL, Leave, OWNER, QUEUED, READER, Reading, THROTTLED,
+    CALLER, DETACHED, DISCARD, ENDED, FREED, Leave, OWNER, QUEUED, READER, Reading, THROTTLED,
 };
 use super::status::Status;
 use super::timeout::{Deadline, Timeout};
@@ -104,7 +104,7 @@ impl<'a> Driving<'a> {
         if left.wake {
             stream.waiters.wake(OPENED | READABLE | READABLE_SOME);
         }
-        if left.ended && !leave.detached {
+        if left.ended && !leave.detached && !armed {
             stream.runtime.nudge(stream.key);
         }
     }
@@ -186,6 +186,8 @@ impl Stream {
         if capacity == 0 {
             return Status::Argument;
         }
+        // Between two reads nothing else keeps the memory.
+        let _inside = self.inside();
         let mut timeout = timeout;
         for count in 0..capacity {
             match self.read(timeout) {
@@ -219,7 +221,7 @@ impl Stream {
             let mut own = match driving.take().map_or_else(|| self.try_own(), Some) {
                 Some(own) => own,
                 None => {
-                    match self.follow(&mut deadline, timeout, is_last_look) {
+                    match self.follow(&mut deadline, timeout, is_last_look, || false) {
                         Slept::Woken => {}
                         Slept::Over => return Err(Status::Again),
                         Slept::Resource => return Err(Status::Resource),
@@ -267,6 +269,7 @@ impl Stream {
         deadline: &mut Option<Deadline>,
         timeout: Timeout,
         is_last_look: bool,
+        is_there: impl FnOnce() -> bool,
     ) -> Slept {
         let events = READABLE | READABLE_SOME | OPENED;
         if is_last_look {
@@ -281,7 +284,7 @@ impl Stream {
         let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
         self.wait_for(events, None, deadline, || {
             self.read.wait();
-            can_own(self.read.load())
+            can_own(self.read.load()) || is_there()
         })
     }
 
@@ -564,25 +567,6 @@ impl Stream {
         self.pump(driving.side(), Goal::Mark, true);
         driving.leave();
         true
-    }
-
-    /// The program's side of `readable`: whether a read with timeout 0 would not answer AGAIN. Drives if nobody does.
-    pub(super) fn is_readable(&self, goal: Goal) -> bool {
-        loop {
-            let word = self.read.load();
-            if word & (QUEUED | ENDED | FREED) != 0 {
-                return true;
-            }
-            if let Some(mut driving) = self.try_own() {
-                let pumped = self.pump(driving.side(), goal, true);
-                driving.leave();
-                return matches!(pumped, Pumped::Reached | Pumped::Message(_) | Pumped::Ended);
-            }
-            if self.read.load() & OWNER != INTERNAL {
-                return false;
-            }
-            std::thread::yield_now();
-        }
     }
 
     /// Whether a read call or a driving thread of the program is inside.

@@ -196,7 +196,8 @@ fn after_leave(word: u64, leave: Leave) -> u64 {
     if leave.queued {
         new |= QUEUED;
     }
-    if leave.throttled {
+    // After a local close reading goes on past any mark.
+    if leave.throttled && word & DISCARD == 0 {
         new |= THROTTLED;
     } else if new & THROTTLED != 0 {
         // It was armed for errors only: for what can be received now it is not watched.

@@ -52,7 +52,7 @@ impl<'a> Locked<'a> {
         let unsent = held.unsent();
         stream.unsent.store(unsent, Ordering::Relaxed);
         let (out, held_back) = (held.is_blocked, unsent > 0 && !held.is_blocked);
-        if held.broken.is_some() {
+        if held.broken.is_some() || held.is_deferred {
             self.held = Some(held);
             return Err(self);
         }
@@ -71,11 +71,15 @@ impl<'a> Locked<'a> {
         let _inside = stream.inside();
         let mut broken = None;
         while let Some(mut held) = self.held.take() {
+            if held.is_deferred && !held.in_frame && held.leftover() == 0 {
+                stream.serve(&mut held);
+            }
             broken = broken.or_else(|| held.broken.take());
             if stream.closed.info().is_some() {
                 held.drop_unsent();
             }
             let unsent = held.unsent();
+            let has_socket = held.transport.is_some();
             stream.unsent.store(unsent, Ordering::Relaxed);
             let unlock = Unlock {
                 writer: self.writer && !stays,
@@ -91,7 +95,7 @@ impl<'a> Locked<'a> {
                     if unlocked.list {
                         stream.runtime.list(stream.key);
                     }
-                    if unlocked.arm || stream.closed.info().is_some() {
+                    if unlocked.arm || (has_socket && stream.closed.info().is_some()) {
                         stream.runtime.nudge(stream.key);
                     }
                 }
@@ -532,13 +536,12 @@ impl Stream {
             return;
         }
         if side.in_frame {
-            side.is_deferred = !control.pongs.is_empty() || control.close.is_some();
+            side.is_deferred = control.is_due();
             if control.state == crate::proto::closing::State::ReplyDue {
                 self.serve_close(side, &mut control);
             }
             return;
         }
-        side.is_deferred = false;
         while side.leftover() == 0 && side.broken.is_none() && side.close_framed.is_none() {
             let Some(pong) = control.pongs.pop_front() else { break };
             if side.frame_control(Opcode::Pong, &pong.payload[..pong.size]).is_err() {
@@ -554,6 +557,8 @@ impl Stream {
             side.send();
         }
         self.serve_close(side, &mut control);
+        // What could not be framed now is seen to when the bytes before it have gone.
+        side.is_deferred = control.is_due();
     }
 
     fn frame_pongs(&self, side: &mut WriteSide, control: &mut super::control::Control) {

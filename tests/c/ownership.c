@@ -74,10 +74,14 @@ static void two_threads_retain_one_message_at_once(void) {
   wsstream_free(stream);
 }
 
+/* It is BUSY itself while the other thread looks whether it is inside. */
 static void *read_until_freed(void *argument) {
   wsstream *stream = argument;
   wsstream_message message;
-  CHECK_STATUS(WSSTREAM_ERR_STATE, wsstream_read(stream, WSSTREAM_FOREVER, &message));
+  wsstream_status status;
+  do status = wsstream_read(stream, WSSTREAM_FOREVER, &message);
+  while (status == WSSTREAM_ERR_BUSY);
+  CHECK_STATUS(WSSTREAM_ERR_STATE, status);
   CHECK(message.owner == NULL);
   wsstream_unref(stream);
   return NULL;

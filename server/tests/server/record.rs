@@ -39,7 +39,7 @@ fn a_reset_by_the_client_is_recorded() {
     let client = Client::open("/echo?id=client-reset");
     socket2::SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(client);
-    assert!(http_get("/record/client-reset").starts_with("end: reset"));
+    assert!(http_get("/record/client-reset?wait_ms=60000").starts_with("end: reset"));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_record_of_an_open_connection_answers_when_its_time_is_up() {
 #[test]
 fn a_record_answers_as_soon_as_enough_frames_have_come() {
     let mut client = Client::open("/sink?id=enough");
-    let asking = std::thread::spawn(|| http_get("/record/enough?frames=2"));
+    let asking = std::thread::spawn(|| http_get("/record/enough?frames=2&wait_ms=60000"));
     client.send(TEXT, b"one");
     client.send(TEXT, b"two");
     let record = asking.join().unwrap();
@@ -69,7 +69,7 @@ fn a_record_answers_as_soon_as_enough_frames_have_come() {
 
 #[test]
 fn a_record_may_be_asked_for_before_its_connection() {
-    let asking = std::thread::spawn(|| http_get("/record/early"));
+    let asking = std::thread::spawn(|| http_get("/record/early?wait_ms=60000"));
     let client = Client::open("/echo?id=early");
     drop(client);
     assert!(asking.join().unwrap().starts_with("end: fin"));

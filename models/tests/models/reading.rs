@@ -1,0 +1,608 @@
+//! Reading, as `src/stream/read.rs`, `poll.rs` and the waiting half of `opening.rs` have it.
+
+use super::kernel::{Command, Interest};
+use super::stream::{
+    ANSWER, Bug, CLOSE, CLOSED, OPENED, PING, READABLE, ReadSide, Status, Stream, Timeout, WRITABLE,
+};
+use wsstream_models::stream::read_word::{
+    CALLER, DETACHED, DISCARD, ENDED, FREED, INTERNAL, Leave, OWNER, QUEUED, READER, Reading, THROTTLED,
+};
+
+/// `Goal`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    Message,
+    Queue,
+    Mark,
+    Open,
+}
+
+/// `Pumped`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pumped {
+    Message(u8),
+    Reached,
+    Starved,
+    Throttled,
+    Ended,
+}
+
+/// `Decoded`.
+enum Decoded {
+    Message(u8),
+    Ping,
+    Close,
+    Starved,
+    Full,
+}
+
+/// `Slept`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slept {
+    Woken,
+    Over,
+}
+
+impl ReadSide {
+    fn decode(&mut self, budget: usize) -> Decoded {
+        match self.input.front() {
+            None => Decoded::Starved,
+            Some(&PING) => {
+                self.input.pop_front();
+                Decoded::Ping
+            }
+            Some(&CLOSE) => {
+                self.input.pop_front();
+                Decoded::Close
+            }
+            Some(_) if budget == 0 => Decoded::Full,
+            Some(_) => Decoded::Message(self.input.pop_front().unwrap()),
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.queue.len() + self.input.len()
+    }
+
+    pub fn finish(&mut self) {
+        self.is_over = true;
+        self.input.clear();
+    }
+
+    /// None: the peer has ended.
+    pub fn receive(&mut self, stream: &Stream) -> Option<usize> {
+        let bytes = stream.kernel().receive()?;
+        self.is_drained = true;
+        let size = bytes.len();
+        if !self.is_over {
+            self.input.extend(bytes);
+        }
+        Some(size)
+    }
+}
+
+/// `Driving`.
+pub struct Driving<'a> {
+    stream: &'a Stream,
+    held: Option<Reading<'a, ReadSide>>,
+    reader: bool,
+}
+
+impl Drop for Driving<'_> {
+    /// Only in unwinding, when the model has failed already.
+    fn drop(&mut self) {
+        std::mem::forget(self.held.take());
+    }
+}
+
+impl<'a> Driving<'a> {
+    pub fn new(stream: &'a Stream, held: Reading<'a, ReadSide>, reader: bool) -> Self {
+        Self { stream, held: Some(held), reader }
+    }
+
+    pub fn side(&mut self) -> &mut ReadSide {
+        self.held.as_mut().expect("held until it is left")
+    }
+
+    pub fn leave_quietly(mut self) {
+        let Some(held) = self.held.take() else { return };
+        let queued = !held.queue.is_empty();
+        if let Err(held) = self.stream.read.leave_quietly(held, queued) {
+            self.held = Some(held);
+            self.leave();
+        }
+    }
+
+    pub fn leave(self) {
+        self.leave_as(false, false);
+    }
+
+    pub fn leave_as(mut self, armed: bool, throttled: bool) {
+        let Some(held) = self.held.take() else { return };
+        let stream = self.stream;
+        let _inside = stream.inside();
+        let leave = Leave {
+            reader: self.reader,
+            queued: !held.queue.is_empty() && !stream.has(Bug::QueuedNotSaid),
+            throttled: throttled
+                || (stream.read_word() & THROTTLED != 0
+                    && (stream.has(Bug::ThrottledForEver) || held.held() >= stream.setup.read_mark)),
+            armed,
+            detached: held.transport.is_none(),
+        };
+        let left = stream.read.leave(held, leave);
+        if left.list && !stream.has(Bug::ListForgotten) {
+            stream.kernel().ask(Command::List);
+        }
+        if left.wake && !stream.has(Bug::WokenByNobody) {
+            stream.kernel().wake(OPENED | READABLE);
+        }
+        // The internal thread looks for the end itself once it has left.
+        if left.ended && !leave.detached && (!armed || stream.has(Bug::LingerNudges)) {
+            stream.kernel().ask(Command::Nudge);
+        }
+    }
+}
+
+/// `can_own`.
+pub fn can_own(word: u64) -> bool {
+    word & OWNER == 0 && (word & DETACHED == 0 || word & (ENDED | FREED) != 0)
+}
+
+impl Stream {
+    /// `Stream::read`, by the thread that sleeps at `place`.
+    pub fn read(&self, place: usize, timeout: Timeout) -> Result<u8, Status> {
+        self.assert_alive();
+        let Ok(held) = self.read.enter() else { return self.read_slowly(place, None, timeout) };
+        let mut driving = Driving::new(self, held, true);
+        let side = driving.side();
+        if side.queue.is_empty() {
+            if let Decoded::Message(message) = self.decode_next(side) {
+                driving.leave_quietly();
+                return Ok(message);
+            }
+        } else if let Some(message) = side.queue.pop_front() {
+            driving.leave_quietly();
+            return Ok(message);
+        }
+        self.read_slowly(place, Some(driving), timeout)
+    }
+
+    fn decode_next(&self, side: &mut ReadSide) -> Decoded {
+        if side.is_over || side.is_opening {
+            return Decoded::Starved;
+        }
+        match side.decode(usize::MAX) {
+            decoded @ (Decoded::Message(_) | Decoded::Starved) => decoded,
+            decoded => {
+                self.see_to(side, decoded);
+                Decoded::Starved
+            }
+        }
+    }
+
+    /// `Stream::read_many`, two at most.
+    pub fn read_two(&self, place: usize, timeout: Timeout) -> Vec<u8> {
+        let _inside = (!self.has(Bug::BatchUnpinned)).then(|| self.inside());
+        let mut messages = Vec::new();
+        if let Ok(message) = self.read(place, timeout) {
+            messages.push(message);
+            if self.has_decoded() {
+                messages.extend(self.read(place, Timeout::Zero));
+            }
+        }
+        messages
+    }
+
+    fn read_slowly<'a>(
+        &'a self,
+        place: usize,
+        driving: Option<Driving<'a>>,
+        timeout: Timeout,
+    ) -> Result<u8, Status> {
+        let _inside = self.inside();
+        let mut driving = driving;
+        let mut is_seated = false;
+        if driving.is_none() {
+            match self.read.sit() {
+                Err(word) if word & FREED != 0 => return Err(Status::State),
+                Err(_) if !self.has(Bug::SecondReaderSits) => return Err(Status::Busy),
+                _ => is_seated = true,
+            }
+        }
+        let mut is_last_look = timeout == Timeout::Zero;
+        loop {
+            let mut own = match driving.take().or_else(|| self.try_own()) {
+                Some(own) => own,
+                None => {
+                    if self.follow(place, is_last_look, || false) == Slept::Over {
+                        self.read.rise();
+                        return Err(Status::Again);
+                    }
+                    continue;
+                }
+            };
+            is_seated = false;
+            own.reader = true;
+            let receives = is_last_look || !own.side().is_drained;
+            let result = match self.pump(own.side(), Goal::Message, receives) {
+                Pumped::Message(message) => Some(Ok(message)),
+                Pumped::Ended => self.take_last(own.side()),
+                _ if is_last_look => Some(Err(Status::Again)),
+                _ => None,
+            };
+            if let Some(result) = result {
+                own.leave();
+                return result;
+            }
+            if self.sleep_as_owner(place, own.side(), READABLE, || false) == Slept::Over {
+                is_last_look = true;
+            }
+            driving = Some(own);
+            debug_assert!(!is_seated);
+        }
+    }
+
+    pub fn try_own(&self) -> Option<Driving<'_>> {
+        let word = self.read_word();
+        if !can_own(word) && !(self.has(Bug::OwnedWhileDetached) && word & OWNER == 0) {
+            return None;
+        }
+        self.read.own(CALLER).ok().map(|held| Driving::new(self, held, false))
+    }
+
+    /// `follow`; `is_there`: what the call waits for beside the ownership.
+    fn follow(&self, place: usize, is_last_look: bool, is_there: impl FnOnce() -> bool) -> Slept {
+        if is_last_look {
+            let word = self.read_word();
+            let is_idle = word & OWNER == CALLER && word & (QUEUED | ENDED | FREED) == 0;
+            if is_idle || (word & OWNER == 0 && !can_own(word)) {
+                return Slept::Over;
+            }
+            loom::thread::yield_now();
+            return Slept::Woken;
+        }
+        self.wait_for(place, READABLE | OPENED, Interest::default(), || {
+            if !self.has(Bug::WaiterNotSaid) {
+                self.read.wait();
+            }
+            can_own(self.read_word()) || is_there()
+        })
+    }
+
+    /// `wait_for` with `sleep`.
+    pub fn wait_for(
+        &self,
+        place: usize,
+        events: u32,
+        socket: Interest,
+        is_there: impl FnOnce() -> bool,
+    ) -> Slept {
+        self.kernel().enter(place, events);
+        if !is_there() {
+            self.kernel().poll(place, socket);
+            self.kernel().clear(place);
+        }
+        self.kernel().leave(place);
+        Slept::Woken
+    }
+
+    fn sleep_as_owner(
+        &self,
+        place: usize,
+        side: &mut ReadSide,
+        events: u32,
+        is_there: impl FnOnce() -> bool,
+    ) -> Slept {
+        self.send_held_back();
+        let socket = Interest { read: side.transport.is_some(), write: false };
+        let discards = side.is_discarding;
+        let slept = self.wait_for(place, events | READABLE | CLOSED, socket, || {
+            let word = self.read_word();
+            word & (ENDED | FREED) != 0 || (word & DISCARD != 0 && !discards) || is_there()
+        });
+        side.is_drained = false;
+        slept
+    }
+
+    pub fn pump(&self, side: &mut ReadSide, goal: Goal, receives: bool) -> Pumped {
+        loop {
+            if let Some(pumped) = self.pump_decoded(side, goal) {
+                return pumped;
+            }
+            if side.transport.is_none() || !receives {
+                return Pumped::Starved;
+            }
+            match side.receive(self) {
+                None => {
+                    self.see_to_end(side);
+                    return Pumped::Ended;
+                }
+                Some(0) => return Pumped::Starved,
+                Some(_) => return self.pump_decoded(side, goal).unwrap_or(Pumped::Starved),
+            }
+        }
+    }
+
+    fn pump_decoded(&self, side: &mut ReadSide, goal: Goal) -> Option<Pumped> {
+        loop {
+            let word = self.read_word();
+            if word & (ENDED | FREED) != 0 {
+                return Some(Pumped::Ended);
+            }
+            if side.is_opening {
+                // `pump_opening`.
+                if side.input.pop_front()? == ANSWER {
+                    side.is_opening = false;
+                    self.handle_accepted();
+                }
+                continue;
+            }
+            if goal == Goal::Open {
+                return Some(Pumped::Reached);
+            }
+            if word & DISCARD != 0 && !side.is_discarding && !side.is_over {
+                self.start_discarding(side);
+            }
+            match goal {
+                Goal::Message => {
+                    if let Some(message) = side.queue.pop_front() {
+                        return Some(Pumped::Message(message));
+                    }
+                }
+                Goal::Queue if !side.queue.is_empty() => return Some(Pumped::Reached),
+                _ => {}
+            }
+            if side.is_over {
+                side.finish();
+                return None;
+            }
+            let budget = self.budget(side, goal);
+            match side.decode(budget) {
+                Decoded::Message(message) => {
+                    if let Some(pumped) = take_message(side, goal, message) {
+                        return Some(pumped);
+                    }
+                }
+                Decoded::Starved if budget == 0 && goal == Goal::Mark => return Some(Pumped::Throttled),
+                Decoded::Starved => return None,
+                Decoded::Full => return Some(Pumped::Throttled),
+                decoded => self.see_to(side, decoded),
+            }
+        }
+    }
+
+    fn budget(&self, side: &ReadSide, goal: Goal) -> usize {
+        if goal != Goal::Mark || side.is_discarding || side.is_over {
+            return usize::MAX;
+        }
+        self.setup.read_mark.saturating_sub(side.queue.len())
+    }
+
+    fn start_discarding(&self, side: &mut ReadSide) {
+        loop {
+            match side.decode(usize::MAX) {
+                Decoded::Message(message) => side.queue.push_back(message),
+                Decoded::Starved | Decoded::Full => break,
+                decoded => {
+                    self.see_to(side, decoded);
+                    if side.is_over {
+                        break;
+                    }
+                }
+            }
+        }
+        side.is_discarding = true;
+    }
+
+    fn see_to(&self, side: &mut ReadSide, decoded: Decoded) {
+        match decoded {
+            Decoded::Ping => {
+                let mut control = self.control();
+                if control.is_open() && !control.peer_close {
+                    control.pongs += 1;
+                    drop(control);
+                    self.serve_posted();
+                }
+            }
+            Decoded::Close => {
+                self.handle_close_received();
+                side.finish();
+            }
+            Decoded::Message(_) | Decoded::Starved | Decoded::Full => {}
+        }
+    }
+
+    fn see_to_end(&self, side: &mut ReadSide) {
+        self.handle_transport_ended();
+        side.finish();
+    }
+
+    fn take_last(&self, side: &mut ReadSide) -> Option<Result<u8, Status>> {
+        if self.is_freed() {
+            return Some(Err(Status::State));
+        }
+        if !self.has_settled() {
+            return None;
+        }
+        Some(side.queue.pop_front().ok_or(Status::Ended))
+    }
+
+    fn has_decoded(&self) -> bool {
+        self.assert_alive();
+        let Ok(held) = self.read.own(CALLER) else { return true };
+        let mut driving = Driving::new(self, held, false);
+        let side = driving.side();
+        let has = !side.queue.is_empty() || !side.input.is_empty();
+        driving.leave();
+        has
+    }
+
+    /// `drive_internally`.
+    pub fn drive_internally(&self, held: Reading<'_, ReadSide>) {
+        let mut driving = Driving::new(self, held, false);
+        let pumped = self.pump(driving.side(), Goal::Mark, true);
+        driving.leave_as(true, pumped == Pumped::Throttled);
+    }
+
+    /// `is_readable`.
+    fn is_readable(&self) -> bool {
+        loop {
+            let word = self.read_word();
+            if word & (QUEUED | ENDED | FREED) != 0 {
+                return true;
+            }
+            if let Some(mut driving) = self.try_own() {
+                let pumped = self.pump(driving.side(), Goal::Queue, true);
+                driving.leave();
+                return matches!(pumped, Pumped::Reached | Pumped::Ended);
+            }
+            if self.read_word() & OWNER != INTERNAL {
+                return false;
+            }
+            loom::thread::yield_now();
+        }
+    }
+
+    /// `Stream::poll`.
+    pub fn poll(&self, place: usize, events: u32, timeout: Timeout) -> (Status, u32) {
+        let _inside = self.inside();
+        if self.is_freed() {
+            return (Status::State, 0);
+        }
+        loop {
+            let holding = self.events_holding(events);
+            if self.is_freed() {
+                return (Status::State, 0);
+            }
+            if holding != 0 {
+                return (Status::Ok, holding);
+            }
+            if timeout == Timeout::Zero {
+                return (Status::Again, 0);
+            }
+            match self.own_for(events) {
+                Some(mut driving) => {
+                    let has_queued = !driving.side().queue.is_empty();
+                    self.sleep_as_owner(place, driving.side(), events, || {
+                        self.note_writable(events)
+                            || (!self.has(Bug::PollSleepsUnlooked)
+                                && ((events & READABLE != 0 && has_queued)
+                                    || self.events_holding_passively(events) != 0))
+                    });
+                    driving.leave();
+                }
+                None => {
+                    self.wait_for(place, events | CLOSED, Interest::default(), || {
+                        if events & (READABLE | OPENED) != 0 {
+                            self.read.wait();
+                        }
+                        self.note_writable(events)
+                            || self.events_holding_passively(events) != 0
+                            || (events & (READABLE | OPENED) != 0 && can_own(self.read_word()))
+                    });
+                }
+            }
+        }
+    }
+
+    fn own_for(&self, events: u32) -> Option<Driving<'_>> {
+        if events & (READABLE | OPENED) == 0 { None } else { self.try_own() }
+    }
+
+    fn note_writable(&self, events: u32) -> bool {
+        if events & WRITABLE == 0 {
+            return false;
+        }
+        self.write.wait();
+        self.is_writable()
+    }
+
+    fn events_holding(&self, events: u32) -> u32 {
+        let mut holding = self.events_holding_passively(events);
+        if events & READABLE != 0 && self.is_readable() {
+            holding |= READABLE;
+        }
+        if events & OPENED != 0
+            && holding & OPENED == 0
+            && self.wait_opened(usize::MAX, Timeout::Zero) != Status::Again
+        {
+            holding |= OPENED;
+        }
+        holding
+    }
+
+    fn events_holding_passively(&self, events: u32) -> u32 {
+        let mut holding = 0;
+        if events & OPENED != 0 && self.opened_status().is_some() {
+            holding |= OPENED;
+        }
+        if events & WRITABLE != 0 && self.is_writable() {
+            holding |= WRITABLE;
+        }
+        if events & CLOSED != 0 && self.has_settled() {
+            holding |= CLOSED;
+        }
+        holding
+    }
+
+    /// `wait_opened`.
+    pub fn wait_opened(&self, place: usize, timeout: Timeout) -> Status {
+        let _inside = self.inside();
+        let is_last_look = timeout == Timeout::Zero;
+        loop {
+            if let Some(status) = self.opened_status() {
+                return status;
+            }
+            let slept = match self.try_own() {
+                Some(mut driving) => {
+                    self.pump(driving.side(), Goal::Open, true);
+                    let slept = if self.opened_status().is_some() {
+                        Slept::Woken
+                    } else if is_last_look {
+                        driving.leave();
+                        return Status::Again;
+                    } else {
+                        self.sleep_as_owner(place, driving.side(), OPENED, || false)
+                    };
+                    driving.leave();
+                    slept
+                }
+                None => self.follow(place, is_last_look, || {
+                    !self.has(Bug::OpenedUnseen) && self.opened_status().is_some()
+                }),
+            };
+            if slept == Slept::Over {
+                return self.opened_status().unwrap_or(Status::Again);
+            }
+        }
+    }
+
+    fn opened_status(&self) -> Option<Status> {
+        if self.is_freed() {
+            return Some(Status::State);
+        }
+        if self.has_opened() {
+            return Some(Status::Ok);
+        }
+        self.has_settled().then_some(Status::Ended)
+    }
+
+    /// `has_reader`.
+    pub fn has_reader(&self) -> bool {
+        let word = self.read_word();
+        (word & READER != 0 && !self.has(Bug::ReaderUnseen))
+            || (word & OWNER == CALLER && !self.has(Bug::CallerUnseen))
+    }
+}
+
+fn take_message(side: &mut ReadSide, goal: Goal, message: u8) -> Option<Pumped> {
+    if side.is_discarding {
+        return None;
+    }
+    if goal == Goal::Message && side.queue.is_empty() {
+        return Some(Pumped::Message(message));
+    }
+    side.queue.push_back(message);
+    None
+}

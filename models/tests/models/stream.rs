@@ -1,0 +1,375 @@
+//! The stream under the models: the library's words with a small reading half, writing half and end around them.
+//!
+//! The functions here and in `reading.rs`, `writing.rs`, `ending.rs`, `driving.rs` have the names and the order of
+//! steps of those in `src/stream`; a [`Bug`] makes one of them deviate.
+
+use super::kernel::{Command, Kernel};
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use loom::sync::{Mutex, MutexGuard};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool as Plain;
+use wsstream_models::proto::closing::{self, Action, Input, State};
+use wsstream_models::stream::read_word::{self, ReadWord};
+use wsstream_models::stream::write_word::{self, WriteWord};
+
+pub const OPENED: u32 = 1;
+pub const READABLE: u32 = 2;
+pub const WRITABLE: u32 = 4;
+pub const CLOSED: u32 = 8;
+
+/// What a peer sends: the handshake's answer, a ping, a Close; every other byte is a message.
+pub const ANSWER: u8 = b'O';
+pub const PING: u8 = b'P';
+pub const CLOSE: u8 = b'C';
+
+/// What a stream sends beside messages: a pong and a Close. A frame of two pieces is `[` and `]`, of one piece any
+/// other byte.
+pub const PONG: u8 = b'p';
+pub const OUR_CLOSE: u8 = b'c';
+
+/// A seeded mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    None,
+    // The reading half.
+    ListForgotten,
+    EventKeepsArmed,
+    SweepKeepsLinger,
+    SweepForgetsCount,
+    WaiterNotSaid,
+    WokenByNobody,
+    PollSleepsUnlooked,
+    SecondReaderSits,
+    ThrottledForEver,
+    ThrottledWatchesAll,
+    ThrottledClose,
+    NudgeForgotten,
+    InternalAsCaller,
+    QueuedNotSaid,
+    OwnedWhileDetached,
+    OpenedUnseen,
+    OpenNotSaid,
+    // The end.
+    EndNotMarked,
+    FreedNotMarked,
+    EndNotNudged,
+    LingerNudges,
+    CallerUnseen,
+    ReaderUnseen,
+    WriterUnseen,
+    LockUnseen,
+    InsideUnseen,
+    InsideLoaded,
+    BatchUnpinned,
+    // The writing half.
+    FlagBesideLock,
+    SentAfterUnlock,
+    SecondWriterSits,
+    SleepsUnsaid,
+    EventKeepsOutarmed,
+    RestNotArmed,
+    HeldKept,
+    DeferredForgotten,
+    EndMarkedLate,
+    WriteOpenNotSaid,
+    WriteEndNotMarked,
+    WriteFreedNotMarked,
+}
+
+/// What a call answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Ok,
+    Again,
+    Queued,
+    Busy,
+    /// The stream was freed, or a half of it has ended for the program.
+    State,
+    /// `closed` has settled.
+    Ended,
+}
+
+/// How long a call may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    Zero,
+    Never,
+}
+
+/// The socket as both halves share it.
+pub struct Transport;
+
+/// `ReadSide`.
+#[derive(Default)]
+pub struct ReadSide {
+    pub transport: Option<Transport>,
+    pub is_opening: bool,
+    pub input: VecDeque<u8>,
+    pub queue: VecDeque<u8>,
+    pub is_drained: bool,
+    pub is_discarding: bool,
+    pub is_over: bool,
+}
+
+/// `WriteSide`.
+#[derive(Default)]
+pub struct WriteSide {
+    pub transport: Option<Transport>,
+    pub out: Vec<u8>,
+    pub in_frame: bool,
+    pub in_message: bool,
+    pub unframed: usize,
+    pub is_deferred: bool,
+    pub is_blocked: bool,
+    pub close_framed: bool,
+}
+
+/// `Control`.
+pub struct Control {
+    pub state: State,
+    pub pongs: usize,
+    pub close: bool,
+    pub failing: bool,
+    pub peer_close: bool,
+    pub lingers: bool,
+    pub settled: usize,
+}
+
+impl Control {
+    pub fn step(&mut self, input: Input) -> Action {
+        let (state, action) = closing::step(self.state, input);
+        self.state = state;
+        action
+    }
+
+    pub fn is_open(&self) -> bool {
+        !matches!(self.state, State::Connecting | State::Closed)
+    }
+}
+
+/// How a model's stream begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    pub bug: Bug,
+    /// The bytes that arrived before.
+    pub arrived: &'static [u8],
+    /// What the socket takes before the peer does.
+    pub room: usize,
+    /// `READ_BUFFER_SIZE`, in messages.
+    pub read_mark: usize,
+    /// `WRITE_BUFFER_SIZE`, in bytes.
+    pub write_mark: usize,
+    /// The stream is open; else it has no socket yet.
+    pub is_open: bool,
+    /// The calls inside are counted: where a model frees the stream.
+    pub pins: bool,
+    /// What is sent after a failure is waited for.
+    pub lingers: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            bug: Bug::None,
+            arrived: b"",
+            room: 100,
+            read_mark: 100,
+            write_mark: 0,
+            is_open: true,
+            pins: false,
+            lingers: false,
+        }
+    }
+}
+
+/// A stream with the system that it lives in.
+pub struct Stream {
+    pub read: ReadWord<ReadSide>,
+    pub write: WriteWord<WriteSide>,
+    pub unsent: AtomicUsize,
+    control: Mutex<Control>,
+    closed: AtomicBool,
+    opened: AtomicBool,
+    inside: AtomicUsize,
+    kernel: Arc<Kernel>,
+    pub setup: Setup,
+    /// False once its memory would have been given back. No part of the model's order: loom does not see it.
+    alive: Plain,
+    /// How often the socket was shut down and let go.
+    pub ends: AtomicUsize,
+}
+
+/// `Inside`.
+pub struct Inside<'a>(Option<&'a Stream>);
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        if let (Some(stream), false) = (self.0, std::thread::panicking()) {
+            stream.assert_alive();
+            stream.inside.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Stream {
+    pub fn new(setup: Setup) -> Arc<Self> {
+        let stream = Self {
+            read: ReadWord::new(ReadSide { is_opening: true, ..ReadSide::default() }),
+            write: WriteWord::new(WriteSide::default()),
+            unsent: AtomicUsize::new(0),
+            control: Mutex::new(Control {
+                state: State::Connecting,
+                pongs: 0,
+                close: false,
+                failing: false,
+                peer_close: false,
+                lingers: false,
+                settled: 0,
+            }),
+            closed: AtomicBool::new(false),
+            opened: AtomicBool::new(false),
+            inside: AtomicUsize::new(0),
+            kernel: Arc::new(Kernel::new(setup.arrived, setup.room)),
+            setup,
+            alive: Plain::new(true),
+            ends: AtomicUsize::new(0),
+        };
+        if setup.is_open {
+            stream.begin_open();
+        }
+        Arc::new(stream)
+    }
+
+    /// As the opening leaves it: open, armed by the internal thread.
+    fn begin_open(&self) {
+        let mut read = self.read.own(read_word::INTERNAL).unwrap();
+        read.transport = Some(Transport);
+        read.is_opening = false;
+        self.write.lock().unwrap().transport = Some(Transport);
+        self.read.attach();
+        self.control.lock().unwrap().step(Input::Opened);
+        self.opened.store(true, Ordering::Release);
+        self.read.open();
+        self.write.open();
+        let leave =
+            read_word::Leave { reader: false, queued: false, throttled: false, armed: true, detached: false };
+        self.read.leave(read, leave);
+        self.kernel.arm(super::kernel::Interest { read: true, write: false });
+    }
+
+    pub fn has(&self, bug: Bug) -> bool {
+        self.setup.bug == bug
+    }
+
+    pub fn assert_alive(&self) {
+        assert!(
+            self.alive.load(std::sync::atomic::Ordering::Relaxed) || std::thread::panicking(),
+            "memory that was given back is touched"
+        );
+    }
+
+    /// The last share is dropped.
+    pub fn give_back(&self) {
+        self.alive.store(false, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub fn is_given_back(&self) -> bool {
+        !self.alive.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    pub fn kernel(&self) -> &Kernel {
+        self.assert_alive();
+        &self.kernel
+    }
+
+    /// The system outlives the stream.
+    pub fn system(&self) -> &Arc<Kernel> {
+        &self.kernel
+    }
+
+    pub fn control(&self) -> MutexGuard<'_, Control> {
+        self.assert_alive();
+        self.control.lock().unwrap()
+    }
+
+    pub fn read_word(&self) -> u64 {
+        self.assert_alive();
+        self.read.load()
+    }
+
+    pub fn write_word(&self) -> u64 {
+        self.assert_alive();
+        self.write.load()
+    }
+
+    pub fn has_settled(&self) -> bool {
+        self.assert_alive();
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub fn has_opened(&self) -> bool {
+        self.assert_alive();
+        self.opened.load(Ordering::Acquire)
+    }
+
+    pub fn inside(&self) -> Inside<'_> {
+        if !self.setup.pins {
+            return Inside(None);
+        }
+        self.assert_alive();
+        self.inside.fetch_add(1, Ordering::AcqRel);
+        Inside(Some(self))
+    }
+
+    pub fn inside_count(&self) -> usize {
+        if self.has(Bug::InsideLoaded) {
+            return self.inside.load(Ordering::Acquire);
+        }
+        // A load may miss a call that has touched nothing else of the stream.
+        self.inside.fetch_add(0, Ordering::AcqRel)
+    }
+
+    pub fn is_freed(&self) -> bool {
+        self.read_word() & read_word::FREED != 0
+    }
+
+    /// `handle_accepted`.
+    pub fn handle_accepted(&self) {
+        let mut control = self.control();
+        control.step(Input::Opened);
+        if control.state != State::Open {
+            return;
+        }
+        self.opened.store(true, Ordering::Release);
+        drop(control);
+        if !self.has(Bug::OpenNotSaid) {
+            self.read.open();
+        }
+        if !self.has(Bug::WriteOpenNotSaid) {
+            self.write.open();
+        }
+        self.kernel().wake(u32::MAX);
+    }
+
+    /// `Closed::settle` with `Stream::settle`.
+    pub fn settle(&self, control: &mut Control, linger: bool) {
+        control.state = State::Closed;
+        control.pongs = 0;
+        control.close = false;
+        control.lingers = linger;
+        control.settled += 1;
+        assert_eq!(control.settled, 1, "closed settles once");
+        self.closed.store(true, Ordering::Release);
+        if !self.has(Bug::EndNotMarked) {
+            self.read.mark(read_word::ENDED);
+        }
+        if !self.has(Bug::WriteEndNotMarked) {
+            self.write.mark(write_word::ENDED);
+        }
+        self.kernel().wake(u32::MAX);
+        if !self.has(Bug::EndNotNudged) {
+            self.kernel().ask(Command::Nudge);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What the tests of the C interface share: the server, a thin wrapper over the C functions, threads that are known
+//! to be blocked, and a deadline for every test.
+//!
+//! Knows nothing of the library but its exported functions; the wrapper adds no behaviour of its own.
+
+#![allow(dead_code, unused_imports, reason = "every test program uses a part of it")]
+
+pub mod deadline;
+pub mod record;
+pub mod server;
+pub mod stream;
+pub mod thread;
+
+pub use record::{Frame, Record};
+pub use server::server;
+pub use stream::{BINARY, FIN, Info, MORE, Message, NO_CODE, Options, Stream, TEXT, option};
+pub use thread::Call;
+pub use wsstream::stream::{Cause, Initiator, Phase, Status};
+
+pub const FOREVER: i64 = -1;
+pub const OPENED: u32 = 1;
+pub const READABLE: u32 = 2;
+pub const WRITABLE: u32 = 4;
+pub const CLOSED: u32 = 8;
+
+/// Descriptors that this process has open.
+pub fn descriptor_count() -> usize {
+    // The listing itself has one open.
+    std::fs::read_dir("/proc/self/fd").expect("Linux lists them").count() - 1
+}
+
+/// Threads of this process whose name begins so.
+pub fn thread_count(name: &str) -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux lists them");
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|found| found.starts_with(name)).count()
+}
+
+/// Looks again until it holds: for what the library does in its own time and tells nobody. The deadline of the test
+/// ends it.
+pub fn until(mut holds: impl FnMut() -> bool) {
+    while !holds() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+/// What /count sends in a text message.
+pub fn counted_text(index: usize, size: usize) -> Vec<u8> {
+    (0..size).map(|at| b'a' + ((index + at) % 26) as u8).collect()
+}
+
+/// Bytes that do not repeat with a power of two.
+pub fn pattern(size: usize) -> Vec<u8> {
+    (0..size).map(|at| (at % 251) as u8).collect()
+}
+
+/// A frame as a server sends it, in hexadecimal: `first` is FIN, RSV and the opcode.
+pub fn frame(first: u8, payload: &[u8]) -> String {
+    let mut bytes = vec![first];
+    match payload.len() {
+        size @ 0..=125 => bytes.push(size as u8),
+        size @ 126..=0xFFFF => {
+            bytes.push(126);
+            bytes.extend((size as u16).to_be_bytes());
+        }
+        size => {
+            bytes.push(127);
+            bytes.extend((size as u64).to_be_bytes());
+        }
+    }
+    bytes.extend(payload);
+    hex(&bytes)
+}
+
+/// A server's Close frame in hexadecimal.
+pub fn close_frame(code: u16) -> String {
+    frame(0x88, &code.to_be_bytes())
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,138 @@
+//! The test server of this process: built if it is not there, ended with the process by the end of its input.
+
+use super::{Record, deadline};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+const NAME: &str = "wsstream-test-server";
+
+pub struct Server {
+    port: u16,
+    next: AtomicUsize,
+    /// Its standard input ends with this process, and it with that.
+    _child: Child,
+}
+
+/// The server; the deadline of the calling test begins.
+pub fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    deadline::begin();
+    SERVER.get_or_init(Server::start)
+}
+
+impl Server {
+    fn start() -> Self {
+        let mut child = Command::new(binary())
+            .arg("--until-stdin-ends")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("its line");
+        let port = line.trim_end().rsplit(':').next().and_then(|port| port.parse().ok());
+        Self { port: port.expect("a port in its line"), next: AtomicUsize::new(1), _child: child }
+    }
+
+    /// A WebSocket URL.
+    pub fn url(&self, path: &str) -> String {
+        format!("ws://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// A WebSocket URL whose connection is recorded under the id.
+    pub fn recorded(&self, path: &str) -> (String, String) {
+        let id = self.token();
+        let joint = if path.contains('?') { '&' } else { '?' };
+        (self.url(&format!("{path}{joint}id={id}")), id)
+    }
+
+    /// A word that no other test has: an id, or a token.
+    pub fn token(&self) -> String {
+        format!("t{}", self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Lets those go on that wait for the token.
+    pub fn release(&self, token: &str) {
+        self.fetch(&format!("/release?token={token}"));
+    }
+
+    /// What the server received, once the connection is over.
+    pub fn record(&self, id: &str) -> Record {
+        let record = self.try_record(id, "wait_ms=60000");
+        assert_ne!(record.end, "open", "the connection goes on: {}", record.text);
+        record
+    }
+
+    /// The same as soon as so many frames have come.
+    pub fn record_of_frames(&self, id: &str, count: usize) -> Record {
+        let record = self.try_record(id, &format!("wait_ms=60000&frames={count}"));
+        assert!(record.count("frames") >= count as u64, "fewer frames than {count}: {}", record.text);
+        record
+    }
+
+    /// The same as it is now.
+    pub fn record_now(&self, id: &str) -> Record {
+        self.try_record(id, "wait_ms=0")
+    }
+
+    fn try_record(&self, id: &str, query: &str) -> Record {
+        Record::parse(self.fetch(&format!("/record/{id}?{query}")))
+    }
+
+    fn fetch(&self, target: &str) -> String {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).expect("the server is there");
+        socket.set_read_timeout(Some(Duration::from_secs(90))).expect("a time limit");
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).expect("the request is sent");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a response");
+        assert!(head.starts_with("HTTP/1.1 200"), "{target}: {answer}");
+        body.to_owned()
+    }
+}
+
+/// Beside the test programs in a build of the whole workspace; otherwise, or where its source is newer, built in a
+/// folder of its own, so that no lock of the build that runs the tests is in the way.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this program");
+    let beside = test.parent().and_then(Path::parent).expect("target/PROFILE/deps").join(NAME);
+    if is_fresh(&beside) {
+        return beside;
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("server");
+    let built = target.join("debug").join(NAME);
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--package", NAME, "--target-dir"])
+        .arg(&target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .stdin(Stdio::null())
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "the test server is not built");
+    built
+}
+
+fn is_fresh(binary: &Path) -> bool {
+    let Ok(built) = binary.metadata().and_then(|data| data.modified()) else { return false };
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("server");
+    newest(&package.join("src")).max(newest(&package.join("Cargo.toml"))) <= built
+}
+
+fn newest(path: &Path) -> SystemTime {
+    match std::fs::read_dir(path) {
+        Ok(entries) => {
+            let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+            paths.map(|path| newest(&path)).max().unwrap_or(SystemTime::UNIX_EPOCH)
+        }
+        Err(_) => path.metadata().and_then(|data| data.modified()).expect("a source file"),
+    }
+}

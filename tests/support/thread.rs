@@ -1,0 +1,62 @@
+//! Threads of a test that are known to sleep inside a call, without a wait that hopes for it.
+
+use super::until;
+use std::sync::mpsc::channel;
+use std::thread::{Builder, JoinHandle};
+
+/// A thread inside a call.
+pub struct Call<T> {
+    thread: JoinHandle<T>,
+    task: String,
+}
+
+impl<T: Send + 'static> Call<T> {
+    /// Makes the call on a thread of its own and returns when that thread sleeps, or has ended.
+    pub fn blocked(call: impl FnOnce() -> T + Send + 'static) -> Self {
+        let made = Self::begun(call);
+        made.wait_blocked();
+        made
+    }
+
+    /// Makes the call on a thread of its own.
+    pub fn begun(call: impl FnOnce() -> T + Send + 'static) -> Self {
+        let (sender, receiver) = channel();
+        let thread = Builder::new().spawn(move || {
+            let task = std::fs::read_link("/proc/thread-self").expect("Linux names it");
+            sender.send(format!("/proc/{}/status", task.display())).expect("the test waits for it");
+            call()
+        });
+        Self { thread: thread.expect("a thread"), task: receiver.recv().expect("its task") }
+    }
+
+    /// Returns when the thread sleeps: seen twice, with nothing done between.
+    pub fn wait_blocked(&self) {
+        let mut before = None;
+        until(|| {
+            if self.thread.is_finished() {
+                return true;
+            }
+            let now = asleep(&self.task);
+            let is_still = now.is_some() && now == before;
+            before = now;
+            is_still
+        });
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// What the call answered.
+    #[track_caller]
+    pub fn join(self) -> T {
+        self.thread.join().expect("the thread does not panic")
+    }
+}
+
+/// How often the thread has gone to sleep, if it sleeps.
+fn asleep(task: &str) -> Option<String> {
+    let status = std::fs::read_to_string(task).ok()?;
+    let line = |name: &str| status.lines().find(|line| line.starts_with(name)).map(str::to_owned);
+    line("State:")?.contains('S').then(|| line("voluntary_ctxt_switches:"))?
+}
