@@ -37,8 +37,9 @@ server: ## build the test server
 	@scripts/quietly "test server" cargo build --locked --package wsstream-test-server
 
 .PHONY: test-rust
-test-rust: ## the tests of the Rust workspace
-	@cargo test --locked --workspace --quiet
+test-rust: ## the tests of the Rust workspace, as it is shipped and with what only tests switch on
+	@cargo test --locked --quiet --no-fail-fast --workspace
+	@cargo test --locked --quiet --no-fail-fast --package wsstream --features fault-injection,count-locked
 
 .PHONY: check-interface
 check-interface: ## compare header, its documentation, symbols and layout with what is committed

@@ -185,19 +185,26 @@ impl Decoder {
     /// call. Control frames cost no budget.
     #[inline]
     pub fn decode(&mut self, input: &[u8], budget: usize) -> (usize, Event) {
-        if let [first, size, ..] = *input {
-            let end = 2 + usize::from(size);
-            if size < self.short_size_end && end <= input.len() && usize::from(size) <= budget {
-                let payload = Span { start: 2, end };
-                if first == WHOLE_BINARY {
-                    return (end, Event::Message { kind: Kind::Binary, payload });
-                }
-                if first == WHOLE_TEXT && utf8::is_valid(&input[payload.range()]) {
-                    return (end, Event::Message { kind: Kind::Text, payload });
-                }
-            }
+        match self.decode_short(input) {
+            Some((kind, payload)) if payload.len() <= budget => (payload.end, Event::Message { kind, payload }),
+            _ => self.decode_medium(input, budget),
         }
-        self.decode_medium(input, budget)
+    }
+
+    /// The most frequent thing on a connection: a whole message in one short frame at the begin of the input. It
+    /// changes nothing here; what is used up is the input to the end of the payload. None: `decode` tells.
+    #[inline(always)]
+    pub fn decode_short(&self, input: &[u8]) -> Option<(Kind, Span)> {
+        let [first, size, ..] = *input else { return None };
+        let payload = Span { start: 2, end: 2 + usize::from(size) };
+        if size >= self.short_size_end || payload.end > input.len() {
+            return None;
+        }
+        match first {
+            WHOLE_BINARY => Some((Kind::Binary, payload)),
+            WHOLE_TEXT if utf8::is_valid(&input[payload.range()]) => Some((Kind::Text, payload)),
+            _ => None,
+        }
     }
 
     /// Bytes of the current data frame's payload still to come; 0 outside of one, and while discarding.

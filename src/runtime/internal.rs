@@ -35,6 +35,12 @@ struct Entry {
     freed: bool,
 }
 
+impl Entry {
+    fn new(driven: Arc<dyn Driven>) -> Self {
+        Self { driven, socket: None, connecting: None, listed: false, seen: 0, freed: false }
+    }
+}
+
 struct Internal {
     runtime: Arc<Runtime>,
     commands: Receiver<Command>,
@@ -90,17 +96,54 @@ impl Internal {
         let died = catch_unwind(AssertUnwindSafe(|| tokio.block_on(self.run(poller))));
         debug_assert!(died.is_err() || matches!(died, Ok(Err(_))));
         self.runtime.dead.store(true, Ordering::Release);
-        for entry in self.streams.values() {
-            let _ = catch_unwind(AssertUnwindSafe(|| entry.driven.fail()));
-        }
-        // What was asked for too late to be heard ends as well.
-        while let Ok(command) = self.commands.try_recv() {
-            if let Command::Insert(_, driven) = command {
-                let _ = catch_unwind(AssertUnwindSafe(|| driven.fail()));
-            }
-        }
         // A resolver that hangs in the system must not hold this up.
         tokio.shutdown_background();
+        self.outlive();
+    }
+
+    /// After the loop's end: settles every stream, runs the callbacks that are due, and keeps the memory of each
+    /// stream until it was freed and is deserted.
+    fn outlive(&mut self) {
+        let keys: Vec<u64> = self.streams.keys().copied().collect();
+        for key in keys {
+            self.settle_dead(key);
+        }
+        while !self.streams.is_empty() || !self.commands.is_empty() {
+            let patience = if self.deserting.is_empty() { LONG } else { SWEEP_PERIOD };
+            match self.commands.recv_timeout(patience) {
+                Ok(Command::Insert(key, driven)) => {
+                    self.streams.insert(key, Entry::new(driven));
+                    self.settle_dead(key);
+                }
+                Ok(Command::CallBack(key)) => {
+                    self.call(key, |driven| driven.call_back());
+                }
+                Ok(Command::Nudge(key)) => {
+                    self.call(key, |driven| driven.ready(false, false));
+                }
+                Ok(Command::Freed(key)) => self.deserting.push(key),
+                Ok(_) | Err(_) => {}
+            }
+            let streams = &mut self.streams;
+            self.deserting.retain(|key| match streams.get(key) {
+                Some(entry) if !entry.driven.is_deserted() => true,
+                _ => {
+                    streams.remove(key);
+                    false
+                }
+            });
+        }
+    }
+
+    fn settle_dead(&mut self, key: u64) {
+        self.call(key, |driven| driven.fail());
+        if let Some(entry) = self.streams.get_mut(&key) {
+            // The poller is gone, and with it what it knew.
+            entry.socket = None;
+            if entry.freed {
+                self.deserting.push(key);
+            }
+        }
     }
 
     async fn run(&mut self, poller: Epoll) -> Result<()> {
@@ -163,9 +206,7 @@ impl Internal {
     fn handle_command(&mut self, poller: &Epoll, command: Command) {
         match command {
             Command::Insert(key, driven) => {
-                let entry =
-                    Entry { driven, socket: None, connecting: None, listed: false, seen: 0, freed: false };
-                self.streams.insert(key, entry);
+                self.streams.insert(key, Entry::new(driven));
             }
             Command::Connect(key, destination) => self.start_connecting(key, destination),
             Command::Connected(key, outcome) => self.handle_connected(poller, key, outcome),

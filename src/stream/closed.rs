@@ -24,7 +24,14 @@ static RUNNING: AtomicUsize = AtomicUsize::new(0);
 #[must_use]
 pub fn is_in_callback() -> bool {
     // A thread that is inside has raised the number itself.
-    RUNNING.load(Ordering::Relaxed) != 0 && IN_CALLBACK.get()
+    RUNNING.load(Ordering::Relaxed) != 0 && is_own_callback()
+}
+
+/// Apart, so that the address of the flag is not computed before it is known to be needed.
+#[cold]
+#[inline(never)]
+fn is_own_callback() -> bool {
+    IN_CALLBACK.get()
 }
 
 #[derive(Default)]

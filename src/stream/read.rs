@@ -149,34 +149,33 @@ pub(super) enum Slept {
 
 impl Stream {
     /// `wsstream_read`.
-    #[inline]
+    #[inline(always)]
     pub fn read(&self, timeout: Timeout) -> Result<Message, Status> {
         let Ok(held) = self.read.enter() else { return self.read_slowly(None, timeout) };
         let mut driving = Driving::new(self, held, true);
         let side = driving.side();
-        if !side.has_queued() {
-            if let Decoded::Message(message) = self.decode_next(side) {
+        // While the handshake lasts or after the end the word has refused, or there is no chunk.
+        let short = if side.has_queued() { None } else { side.take_short() };
+        match short.or_else(|| self.take_here(side)) {
+            Some(message) => {
                 driving.leave_quietly();
-                return Ok(message);
+                Ok(message)
             }
-        } else if let Some(message) = side.pop() {
-            driving.leave_quietly();
-            return Ok(message);
+            None => self.read_slowly(Some(driving), timeout),
         }
-        self.read_slowly(Some(driving), timeout)
     }
 
-    /// Decodes one event where that needs no look at anything else; whatever is no message is seen to.
-    #[inline]
-    fn decode_next(&self, side: &mut ReadSide) -> Decoded {
-        if side.is_over || side.opening.is_some() {
-            return Decoded::Starved;
+    /// The next message where that needs no system call.
+    #[inline(never)]
+    fn take_here(&self, side: &mut ReadSide) -> Option<Message> {
+        if let Some(message) = side.pop() {
+            return Some(message);
         }
         match side.decode(usize::MAX) {
-            decoded @ (Decoded::Message(_) | Decoded::Starved) => decoded,
+            Decoded::Message(message) => Some(message),
             decoded => {
                 self.see_to(side, decoded);
-                Decoded::Starved
+                None
             }
         }
     }

@@ -200,6 +200,20 @@ impl ReadSide {
         }
     }
 
+    /// The next message where it is short, whole and here; what else there may be is for `decode` to tell.
+    #[inline(always)]
+    pub fn take_short(&mut self) -> Option<Message> {
+        let chunk = self.chunk.as_ref()?;
+        let base = self.start;
+        let (kind, payload) = self.decoder.decode_short(chunk.filled().get(base..)?)?;
+        self.start = base + payload.end;
+        let payload = match payload.is_empty() {
+            true => Slice::empty(),
+            false => chunk.slice(base + payload.start, base + payload.end),
+        };
+        Some(Message { kind, payload })
+    }
+
     /// Decodes up to the next thing that somebody has to know; holds at most `budget` more bytes of messages.
     #[inline]
     pub fn decode(&mut self, budget: usize) -> Decoded {

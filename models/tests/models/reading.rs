@@ -202,12 +202,11 @@ impl Stream {
     ) -> Result<u8, Status> {
         let _inside = self.inside();
         let mut driving = driving;
-        let mut is_seated = false;
         if driving.is_none() {
             match self.read.sit() {
                 Err(word) if word & FREED != 0 => return Err(Status::State),
                 Err(_) if !self.has(Bug::SecondReaderSits) => return Err(Status::Busy),
-                _ => is_seated = true,
+                _ => {}
             }
         }
         let mut is_last_look = timeout == Timeout::Zero;
@@ -222,7 +221,6 @@ impl Stream {
                     continue;
                 }
             };
-            is_seated = false;
             own.reader = true;
             let receives = is_last_look || !own.side().is_drained;
             let result = match self.pump(own.side(), Goal::Message, receives) {
@@ -239,7 +237,6 @@ impl Stream {
                 is_last_look = true;
             }
             driving = Some(own);
-            debug_assert!(!is_seated);
         }
     }
 

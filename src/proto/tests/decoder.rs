@@ -139,6 +139,19 @@ fn a_header_alone_announces_payload_that_may_be_received_elsewhere() {
 }
 
 #[test]
+fn payload_that_looks_like_frames_is_payload() {
+    let inner =
+        [frame(true, TEXT, b"inner"), frame(true, BINARY, &[0; 200]), frame(true, CLOSE, b"")].concat();
+    let outer = frame(true, BINARY, &inner);
+    for cut in 0..outer.len() {
+        let mut reader = Reader::new(0);
+        reader.feed(&outer[..cut], usize::MAX);
+        reader.feed(&outer[cut..], usize::MAX);
+        assert_eq!(reader.finish(), [binary(&inner)], "cut at {cut}");
+    }
+}
+
+#[test]
 fn discarding_drops_the_message_at_hand_and_later_ones_but_answers_control_frames() {
     let later = [
         frame(true, CONTINUATION, b"\xFF rest"),
@@ -179,7 +192,7 @@ fn discarding_still_fails_on_broken_framing() {
     for broken in [frame(true, CONTINUATION, b""), frame(true, 3, b""), b"\x82\x80".to_vec()] {
         let mut reader = Reader::new(0);
         reader.decoder.discard_data();
-        reader.feed(&[frame(true, TEXT, b"dropped"), broken].concat(), 1);
+        reader.feed(&[frame(true, TEXT, b"dropped"), broken].concat(), usize::MAX);
         assert!(matches!(reader.finish()[..], [Seen::Fail(failure)] if failure.close_code == 1002));
     }
 }

@@ -310,6 +310,11 @@ fn an_end_of_tcp_says_how_far_the_answer_had_come() {
     assert_eq!((refusal.status, refusal.cause), (0, Cause::Protocol));
     assert!(refusal.detail.contains("without an answer"));
 
+    let mut interim = reader(&[], LIMIT);
+    interim.read(b"HTTP/1.1 100 Continue\r\nX-A: b\r\n\r\n");
+    let refusal = interim.end();
+    assert_eq!((refusal.status, refusal.cause, refusal.headers.len()), (0, Cause::Protocol, 0));
+
     let mut half = reader(&[], LIMIT);
     half.read(b"HTTP/1.1 40");
     let refusal = half.end();

@@ -166,6 +166,23 @@ fn a_message_above_the_limit_fails_with_the_header_that_shows_it() {
 }
 
 #[test]
+fn a_whole_message_above_the_limit_fails_although_all_of_it_is_here() {
+    for size in [11, 125, 126, 1000, 65535, 65536] {
+        let seen = decode_limited(&frame(true, BINARY, &vec![0; size]), size as u64 - 1);
+        assert!(matches!(seen[..], [Seen::Fail(failure)] if failure.close_code == 1009), "{size}: {seen:?}");
+    }
+}
+
+#[test]
+fn a_whole_message_inside_another_fails_although_all_of_it_is_here() {
+    for size in [0, 10, 125, 126, 1000] {
+        let input = [frame(false, TEXT, b"open"), frame(true, TEXT, &vec![b'x'; size])].concat();
+        let seen = decode(&input);
+        assert!(matches!(seen[..], [Seen::Fail(failure)] if failure.close_code == 1002), "{size}: {seen:?}");
+    }
+}
+
+#[test]
 fn a_message_at_the_limit_passes_and_control_frames_do_not_count() {
     for limit in [1, 100, 125, 126, 127, 4096, 65536] {
         let bytes = vec![b'l'; limit];

@@ -68,6 +68,20 @@ fn every_sequence_of_four_bytes_at_the_edges_agrees_with_the_standard_library() 
 }
 
 #[test]
+fn one_bad_byte_is_found_at_every_place_of_every_size() {
+    for size in 1..=140 {
+        let mut bytes = vec![b'a'; size];
+        assert!(is_valid(&bytes));
+        for place in 0..size {
+            bytes[place] = 0x80;
+            assert!(!is_valid(&bytes), "{place} of {size}");
+            assert_eq!(Utf8::new().feed(&bytes), Err(Invalid), "{place} of {size}");
+            bytes[place] = b'a';
+        }
+    }
+}
+
+#[test]
 fn random_text_with_a_random_mistake_agrees_with_the_standard_library() {
     let mut random = Random::new(1);
     for _ in 0..20_000 {

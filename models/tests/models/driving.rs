@@ -1,0 +1,301 @@
+//! The internal thread, as `src/stream/drive.rs` and `src/runtime/internal.rs` have it.
+
+use super::kernel::{Command, Interest, Work};
+use super::reading::Driving;
+use super::stream::{Bug, Stream, Transport};
+use super::writing::Locked;
+use loom::sync::atomic::Ordering;
+use std::sync::Arc;
+use wsstream_models::proto::closing::State;
+use wsstream_models::stream::read_word::{ARMED, CALLER, COUNT, DISCARD, INTERNAL, LINGER, OWNER, Reading, THROTTLED};
+use wsstream_models::stream::write_word::{HELD, OUTARMED};
+
+/// `Wanted`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Nothing,
+    Watch(Interest),
+    LetGo,
+}
+
+/// More sweeps than a stream needs that nobody touches.
+const SWEEPS_MAX: usize = 12;
+
+type Owned<'a> = Result<Reading<'a, super::stream::ReadSide>, u64>;
+
+impl Stream {
+    /// `own_after_event` and `own_after_sweep`, or what a mistake makes of them.
+    fn own_after(&self, bit: u64) -> Owned<'_> {
+        self.assert_alive();
+        match (self.setup.bug, bit) {
+            (Bug::EventKeepsArmed, ARMED) | (Bug::SweepKeepsLinger, LINGER) => self.read.own(INTERNAL),
+            (Bug::InternalAsCaller, _) => self.read.own(CALLER),
+            (_, ARMED) => self.read.own_after_event(),
+            _ => self.read.own_after_sweep(),
+        }
+    }
+
+    /// `Driven::ready`.
+    fn ready(&self, event: bool, error: bool) -> Wanted {
+        let mut read = None;
+        if event {
+            if !self.has(Bug::EventKeepsOutarmed) {
+                self.write.disarm();
+            }
+            read = Some(self.own_after(ARMED));
+        }
+        if self.has_settled() {
+            if let Some(Ok(held)) = read {
+                Driving::new(self, held, false).leave();
+            }
+            return self.reap();
+        }
+        if event {
+            self.send_rest();
+        }
+        match read {
+            Some(Ok(held)) => {
+                if error && self.read_word() & THROTTLED != 0 {
+                    // `fail_throttled`.
+                    self.handle_transport_ended();
+                }
+                self.drive_internally(held);
+            }
+            None if self.read_word() & (THROTTLED | DISCARD) == THROTTLED | DISCARD => {
+                if let Ok(held) = self.read.own(INTERNAL) {
+                    self.drive_internally(held);
+                }
+            }
+            _ => {}
+        }
+        self.wanted()
+    }
+
+    /// `Driven::sweep`.
+    fn sweep(&self, seen: &mut u64) -> (bool, Wanted) {
+        if self.write_word() & HELD != 0 {
+            if !self.has(Bug::HeldKept) {
+                self.write.unlist();
+            }
+            self.send_rest();
+        }
+        let word = self.read_word();
+        if self.has_settled() {
+            return (false, self.reap());
+        }
+        if word & LINGER == 0 {
+            return (false, self.wanted());
+        }
+        let count = word >> COUNT.trailing_zeros();
+        if count != *seen {
+            if !self.has(Bug::SweepForgetsCount) {
+                *seen = count;
+            }
+            let is_out_armed = self.write_word() & OUTARMED != 0;
+            return (true, if is_out_armed { self.wanted() } else { Wanted::Nothing });
+        }
+        if let Ok(held) = self.own_after(LINGER) {
+            self.drive_internally(held);
+        }
+        (false, self.wanted())
+    }
+
+    /// `is_deserted`.
+    fn is_deserted(&self) -> bool {
+        let is_lingering = self.control().lingers;
+        !is_lingering
+            && self.has_settled()
+            && !self.has_reader()
+            && !self.has_writer()
+            && (self.has(Bug::InsideUnseen) || self.inside_count() == 0)
+    }
+
+    fn wanted(&self) -> Wanted {
+        if self.has_settled() {
+            return self.reap();
+        }
+        let read = self.read_word();
+        let write = self.write_word() & OUTARMED != 0;
+        if read & ARMED == 0 && !write {
+            return Wanted::Nothing;
+        }
+        let read = if self.has(Bug::ThrottledWatchesAll) {
+            read & ARMED != 0
+        } else {
+            read & (ARMED | THROTTLED) == ARMED
+        };
+        Wanted::Watch(Interest { read, write })
+    }
+
+    fn send_rest(&self) {
+        if let Ok(held) = self.write.lock() {
+            let mut locked = Locked::new(self, held, false);
+            self.serve(locked.side());
+            locked.unlock(false);
+        }
+    }
+
+    fn reap(&self) -> Wanted {
+        let is_lingering = self.control().lingers;
+        let Ok(mut held) = self.read.own(INTERNAL) else { return Wanted::Nothing };
+        if is_lingering {
+            // `let_pass`.
+            held.finish();
+            if held.receive(self).is_some() {
+                Driving::new(self, held, false).leave_as(true, false);
+                return Wanted::Watch(Interest { read: true, write: false });
+            }
+        }
+        self.control().lingers = false;
+        if held.transport.take().is_some() {
+            self.ends.fetch_add(1, Ordering::Relaxed);
+        }
+        Driving::new(self, held, false).leave();
+        let mut locked = Locked::new(self, self.lock_write(), false);
+        locked.side().drop_unsent();
+        locked.side().transport = None;
+        locked.unlock(false);
+        Wanted::LetGo
+    }
+
+    /// `handle_connected`, where TCP stands.
+    fn connected(&self) -> bool {
+        let Ok(held) = self.read.own(INTERNAL) else { return false };
+        let mut driving = Driving::new(self, held, false);
+        if self.control().state != State::Connecting {
+            driving.leave();
+            return false;
+        }
+        driving.side().transport = Some(Transport);
+        let mut locked = Locked::new(self, self.lock_write(), false);
+        locked.side().transport = Some(Transport);
+        locked.unlock(false);
+        self.read.attach();
+        driving.leave_as(true, false);
+        true
+    }
+}
+
+/// `Internal`, with one stream.
+pub struct Internal {
+    stream: Arc<Stream>,
+    has_socket: bool,
+    listed: bool,
+    seen: u64,
+    deserting: bool,
+    sweeps: usize,
+}
+
+impl Internal {
+    pub fn new(stream: &Arc<Stream>) -> Self {
+        Self {
+            stream: Arc::clone(stream),
+            has_socket: stream.setup.is_open,
+            listed: false,
+            seen: 0,
+            deserting: false,
+            sweeps: 0,
+        }
+    }
+
+    /// Until nobody is left and nothing is to be done.
+    pub fn run(&mut self) {
+        let stream = Arc::clone(&self.stream);
+        let kernel = Arc::clone(stream.system());
+        loop {
+            let work = kernel.next(self.listed || self.deserting);
+            if stream.is_given_back() && work != Work::Rest {
+                // The key is unknown by now.
+                continue;
+            }
+            match work {
+                Work::Event { error } => self.want(stream.ready(true, error)),
+                Work::Command(Command::Nudge) => self.want(stream.ready(false, false)),
+                Work::Command(Command::Connected) => {
+                    if stream.connected() {
+                        self.has_socket = true;
+                        self.want(stream.ready(false, false));
+                    }
+                }
+                Work::Command(Command::List) => self.listed = true,
+                Work::Command(Command::Freed) => {
+                    self.deserting = true;
+                    self.let_deserted_go();
+                }
+                Work::Sweep => self.sweep(),
+                Work::Rest => return,
+            }
+        }
+    }
+
+    fn sweep(&mut self) {
+        self.sweeps += 1;
+        assert!(self.sweeps < SWEEPS_MAX, "a stream that nobody drives stays on the list");
+        if std::mem::take(&mut self.listed) {
+            let mut seen = self.seen;
+            let (stays, wanted) = self.stream.sweep(&mut seen);
+            self.want(wanted);
+            self.seen = seen;
+            self.listed = stays;
+        }
+        if self.deserting {
+            self.let_deserted_go();
+            // Five milliseconds pass.
+            loom::thread::yield_now();
+        }
+    }
+
+    fn want(&mut self, wanted: Wanted) {
+        match wanted {
+            Wanted::Watch(interest) if self.has_socket => self.stream.kernel().arm(interest),
+            Wanted::LetGo => self.let_go(),
+            _ => {}
+        }
+    }
+
+    fn let_go(&mut self) {
+        if std::mem::take(&mut self.has_socket) {
+            self.stream.kernel().remove();
+        }
+    }
+
+    fn let_deserted_go(&mut self) {
+        if self.stream.is_deserted() {
+            self.let_go();
+            self.deserting = false;
+            self.listed = false;
+            self.stream.give_back();
+        }
+    }
+}
+
+/// What a thread of the program or the peer does.
+pub type Actor = fn(&Stream);
+
+/// Runs the actors, each on a thread, and the internal thread until everything is at rest.
+pub fn run(stream: &Arc<Stream>, actors: &[Actor]) {
+    stream.system().begin(actors.len());
+    let threads: Vec<_> = actors
+        .iter()
+        .map(|&actor| {
+            let stream = Arc::clone(stream);
+            loom::thread::spawn(move || {
+                actor(&stream);
+                stream.system().end();
+            })
+        })
+        .collect();
+    Internal::new(stream).run();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+/// That a stream which nobody drives and which has not ended is watched for what may come.
+pub fn assert_watched(stream: &Stream) {
+    let word = stream.read.load();
+    assert!(word & OWNER == 0, "nobody is left inside");
+    let watched = stream.system().watched();
+    let is_watched = watched.is_some_and(|interest| interest.read || word & THROTTLED != 0);
+    assert!(is_watched, "an idle stream is not watched: {word:b} {watched:?}");
+}

@@ -1,0 +1,96 @@
+//! The end of a stream, as `src/stream/control.rs` and `mod.rs` have it.
+
+use super::kernel::Command;
+use super::stream::{Bug, Status, Stream};
+use wsstream_models::proto::closing::{Action, Input, State};
+use wsstream_models::stream::read_word::{self, THROTTLED};
+use wsstream_models::stream::write_word;
+
+impl Stream {
+    /// `mark(ENDED)` of the writing half: before anybody can frame our Close, so that nothing is framed behind it.
+    fn end_writing(&self, is_late: bool) {
+        if self.has(Bug::EndMarkedLate) == is_late && !self.has(Bug::WriteEndNotMarked) {
+            self.write.mark(write_word::ENDED);
+        }
+    }
+
+    /// The peer's Close was decoded.
+    pub fn handle_close_received(&self) {
+        let mut control = self.control();
+        if !control.is_open() || control.peer_close {
+            return;
+        }
+        control.peer_close = true;
+        self.end_writing(false);
+        if control.step(Input::CloseReceived) == Action::QueueReply {
+            control.close = true;
+        }
+        drop(control);
+        self.end_writing(true);
+        self.serve_posted();
+    }
+
+    /// TCP has ended.
+    pub fn handle_transport_ended(&self) {
+        let mut control = self.control();
+        if let Action::SettleClean | Action::SettleUnclean = control.step(Input::TransportEnded) {
+            self.settle(&mut control, false);
+        }
+    }
+
+    /// `Stream::fail`.
+    pub fn fail(&self) {
+        let mut control = self.control();
+        match control.state {
+            State::Closed => return,
+            State::Connecting => {
+                control.step(Input::Failed);
+                self.settle(&mut control, false);
+                return;
+            }
+            _ => control.failing = true,
+        }
+        drop(control);
+        self.serve_posted();
+    }
+
+    /// `Stream::close` with `start_closing`.
+    pub fn close(&self) -> Status {
+        let _inside = self.inside();
+        if self.is_freed() {
+            return Status::State;
+        }
+        let mut control = self.control();
+        match control.step(Input::LocalClose) {
+            Action::GiveUp => self.settle(&mut control, false),
+            Action::QueueClose => {
+                self.end_writing(false);
+                control.close = true;
+                drop(control);
+                self.read.mark(read_word::DISCARD);
+                self.end_writing(true);
+                self.serve_posted();
+                self.kernel().wake(u32::MAX);
+                // `watch_again`.
+                if self.read_word() & THROTTLED != 0 && !self.has(Bug::NudgeForgotten) {
+                    self.kernel().ask(Command::Nudge);
+                }
+            }
+            _ => {}
+        }
+        Status::Ok
+    }
+
+    /// `Stream::free`.
+    pub fn free(&self) {
+        let _inside = self.inside();
+        if !self.has(Bug::FreedNotMarked) && self.read.mark(read_word::FREED) & read_word::FREED != 0 {
+            return;
+        }
+        let freed = if self.has(Bug::WriteFreedNotMarked) { 0 } else { write_word::FREED };
+        self.write.mark(freed | write_word::ENDED);
+        self.fail();
+        self.kernel().wake(u32::MAX);
+        self.kernel().ask(Command::Freed);
+    }
+}
