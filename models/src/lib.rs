@@ -13,21 +13,20 @@ pub mod sync {
 }
 
 /// The seat that both words are.
+#[path = "../../src/memory"]
 pub mod memory {
-    #[path = "../../../src/memory/seat.rs"]
     pub mod seat;
 }
 
 /// The two words.
+#[path = "../../src/stream"]
 pub mod stream {
-    #[path = "../../../src/stream/read_word.rs"]
     pub mod read_word;
-    #[path = "../../../src/stream/write_word.rs"]
     pub mod write_word;
 }
 
 /// The table of the closing handshake.
+#[path = "../../src/proto"]
 pub mod proto {
-    #[path = "../../../src/proto/closing.rs"]
     pub mod closing;
 }

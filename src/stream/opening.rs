@@ -179,6 +179,9 @@ impl Stream {
     pub(super) fn handle_opening_ended(&self, side: &mut ReadSide, error: Option<&std::io::Error>) {
         let refusal = side.opening.as_mut().map(ResponseReader::end);
         match (error, refusal) {
+            (None, Some(refusal)) if refusal.status == 0 => {
+                self.fail(Ending::new(Cause::Truncated, refusal.detail), None);
+            }
             (None, Some(refusal)) => self.handle_refused(refusal),
             (Some(_), Some(refusal)) if refusal.status != 0 => self.handle_refused(refusal),
             (Some(error), _) => self.fail(Ending::system(error), None),

@@ -68,11 +68,11 @@ impl<'a> Driving<'a> {
     }
 
     /// Leaves with the seat where nothing is left to do: the short way of a read.
-    #[inline]
-    fn leave_quietly(mut self) {
+    #[inline(always)]
+    fn leave_quietly(mut self, queued: bool) {
         let Some(held) = self.held.take() else { return };
-        let queued = held.has_queued();
-        if let Err(held) = self.stream.read.leave_quietly(held, queued) {
+        let pending = !held.input().is_empty();
+        if let Err(held) = self.stream.read.leave_quietly(held, queued, pending) {
             self.held = Some(held);
             self.leave();
         }
@@ -96,6 +96,7 @@ impl<'a> Driving<'a> {
                 || (stream.read.load() & THROTTLED != 0 && held.held() >= stream.limits.read_buffer_size),
             armed,
             detached: held.transport.is_none(),
+            pending: !armed && !held.input().is_empty(),
         };
         let left = stream.read.leave(held, leave);
         if left.list {
@@ -155,28 +156,33 @@ impl Stream {
         let mut driving = Driving::new(self, held, true);
         let side = driving.side();
         // While the handshake lasts or after the end the word has refused, or there is no chunk.
-        let short = if side.has_queued() { None } else { side.take_short() };
-        match short.or_else(|| self.take_here(side)) {
-            Some(message) => {
-                driving.leave_quietly();
-                Ok(message)
+        if !side.has_queued() {
+            if let Some(message) = side.take_short() {
+                driving.leave_quietly(false);
+                return Ok(message);
             }
-            None => self.read_slowly(Some(driving), timeout),
         }
+        self.read_here(driving, timeout)
     }
 
-    /// The next message where that needs no system call.
+    /// The next message where that needs no system call, else the slow way.
     #[inline(never)]
-    fn take_here(&self, side: &mut ReadSide) -> Option<Message> {
-        if let Some(message) = side.pop() {
-            return Some(message);
-        }
-        match side.decode(usize::MAX) {
+    fn read_here(&self, mut driving: Driving<'_>, timeout: Timeout) -> Result<Message, Status> {
+        let side = driving.side();
+        let message = side.pop().or_else(|| match side.decode(usize::MAX) {
             Decoded::Message(message) => Some(message),
             decoded => {
                 self.see_to(side, decoded);
                 None
             }
+        });
+        match message {
+            Some(message) => {
+                let is_queued = side.has_queued();
+                driving.leave_quietly(is_queued);
+                Ok(message)
+            }
+            None => self.read_slowly(Some(driving), timeout),
         }
     }
 

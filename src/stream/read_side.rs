@@ -185,7 +185,6 @@ impl ReadSide {
         if self.input().is_empty() {
             self.chunk = None;
             self.start = 0;
-            self.chunk_size = CHUNK_SIZE_MIN;
         }
     }
 
@@ -329,6 +328,8 @@ impl ReadSide {
             self.is_drained = drained;
             if size == room {
                 self.chunk_size = (self.chunk_size * 4).min(CHUNK_SIZE_MAX);
+            } else if size < self.chunk_size / 8 {
+                self.chunk_size = (self.chunk_size / 2).max(CHUNK_SIZE_MIN);
             }
         } else {
             self.is_drained = true;

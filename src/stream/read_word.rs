@@ -66,6 +66,8 @@ pub struct Leave {
     pub armed: bool,
     /// The socket is gone.
     pub detached: bool,
+    /// A caller leaves bytes that are not decoded: the poller reports them no more, the sweep has to look.
+    pub pending: bool,
 }
 
 /// What is left to do for the owner that has left.
@@ -163,10 +165,16 @@ impl<T> ReadWord<T> {
     /// The read call leaves with ownership and seat where nothing is left to do for anybody; else it keeps them and
     /// has to `leave`. Nothing of the stream may be touched after it has left so.
     #[inline]
-    pub fn leave_quietly<'a>(&'a self, held: Reading<'a, T>, queued: bool) -> Result<(), Reading<'a, T>> {
+    pub fn leave_quietly<'a>(
+        &'a self,
+        held: Reading<'a, T>,
+        queued: bool,
+        pending: bool,
+    ) -> Result<(), Reading<'a, T>> {
         let queued = if queued { QUEUED } else { 0 };
+        let watched = if pending { LINGER } else { ARMED | LINGER };
         held.release(|word| {
-            let quiet = word & LOUD == 0 && word & (ARMED | LINGER) != 0;
+            let quiet = word & LOUD == 0 && word & watched != 0;
             quiet.then_some((word & !(OWNER | READER | QUEUED)) | queued)
         })
         .map(drop)
@@ -209,7 +217,8 @@ fn after_leave(word: u64, leave: Leave) -> u64 {
     if leave.armed {
         new |= ARMED;
     }
-    if new & (ARMED | LINGER | DETACHED) == 0 {
+    let watched = if leave.pending && new & THROTTLED == 0 { LINGER } else { ARMED | LINGER };
+    if new & (watched | DETACHED) == 0 {
         new |= LINGER;
     }
     new

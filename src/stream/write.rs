@@ -3,7 +3,7 @@
 //! Nobody sleeps with the lock. A writer that has to wait keeps its seat and lets the lock go, so control frames of
 //! other threads pass between its frames.
 
-use super::status::{Cause, Status};
+use super::status::{Cause, Initiator, Status};
 use super::timeout::{Deadline, Timeout};
 use super::waiters::NoSleep;
 use super::write_side::{PIECE_SIZE, Refused, WriteSide};
@@ -251,12 +251,19 @@ impl Stream {
         copies: bool,
     ) -> Result<bool, Refused> {
         loop {
+            if self.has_ended_writing() {
+                // The end came in between and has dropped what was taken: `finish_write` says so.
+                break;
+            }
             let (mask, payload) = match progress.frame.take() {
                 Some(frame) => frame,
                 None => {
                     // RFC 6455 §5.4: control frames may stand between the frames of a message.
                     if side.is_deferred || self.write.load() & CTRL != 0 {
                         self.serve(side);
+                        if self.has_ended_writing() {
+                            break;
+                        }
                     }
                     let Some((opcode, fin, payload)) = progress.frames.next() else { break };
                     let mask = side.frame(opcode, fin, payload.len())?;
@@ -303,12 +310,9 @@ impl Stream {
         let mut deadline = None;
         loop {
             let side = locked.side();
-            if side.broken.is_some() {
+            if side.broken.is_some() || self.has_ended_writing() {
                 locked.unlock(false);
-                return match self.write_end() {
-                    Status::Ok => Status::Connection,
-                    status => status,
-                };
+                return self.end_of_taken();
             }
             if side.unsent() <= mark {
                 locked.unlock(false);
@@ -329,8 +333,21 @@ impl Stream {
                     }
                     locked
                 }
-                (None, _) => return self.write_end(),
+                (None, _) => return self.end_of_taken(),
             };
+        }
+    }
+
+    /// Whether what is unsent was dropped: the connection is over, or the stream was freed.
+    fn has_ended_writing(&self) -> bool {
+        self.closed.info().is_some() || self.write.load() & FREED != 0
+    }
+
+    /// The end of a write whose message was taken. Before a local Close that was answered all of it has left.
+    fn end_of_taken(&self) -> Status {
+        match self.closed.info() {
+            Some(info) if info.clean && info.initiator == Initiator::Local => Status::Ok,
+            _ => self.write_end_after_failure(),
         }
     }
 

@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports, reason = "every test program uses a part of it")]
 
 pub mod deadline;
+pub mod peer;
 pub mod record;
 pub mod server;
 pub mod stream;

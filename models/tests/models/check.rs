@@ -4,18 +4,30 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// How many changes of thread that nothing forced one execution may have.
 const PREEMPTIONS: usize = 2;
+/// How long one claim is explored; `WSSTREAM_MODEL_SECONDS` says otherwise. Most are through long before.
+const TIME_MAX: Duration = Duration::from_secs(6);
+/// How many executions pass between two looks at the clock.
+const CLOCK_INTERVAL: usize = 500;
 /// More steps than any execution has that comes to an end.
 const BRANCHES_MAX: usize = 3_000;
 
 thread_local! { static IS_QUIET: Cell<bool> = const { Cell::new(false) }; }
 
+fn time_max() -> Duration {
+    let seconds = std::env::var("WSSTREAM_MODEL_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    seconds.map_or(TIME_MAX, Duration::from_secs)
+}
+
 fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = BRANCHES_MAX;
+    builder.max_duration = Some(time_max());
+    builder.checkpoint_interval = CLOCK_INTERVAL;
     builder.check(model);
 }
 
@@ -28,13 +40,15 @@ pub fn holds(model: impl Fn() + Send + Sync + 'static) {
 pub fn holds_within(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let count = std::sync::Arc::new(AtomicUsize::new(0));
     let counted = std::sync::Arc::clone(&count);
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     explore(preemptions, move || {
         counted.fetch_add(1, Ordering::Relaxed);
         model();
     });
     let count = count.load(Ordering::Relaxed);
-    println!("{count} executions in {:?}", begin.elapsed());
+    let time = begin.elapsed();
+    let extent = if time < time_max() { "all" } else { "the first" };
+    println!("{extent} {count} executions within {preemptions} forced switches, in {time:?}");
     assert!(count > 1, "a model with one execution shows nothing");
 }
 

@@ -28,7 +28,7 @@ impl Stream {
     fn own_after(&self, bit: u64) -> Owned<'_> {
         self.assert_alive();
         match (self.setup.bug, bit) {
-            (Bug::EventKeepsArmed, ARMED) | (Bug::SweepKeepsLinger, LINGER) => self.read.own(INTERNAL),
+            (Bug::SweepKeepsLinger, LINGER) => self.read.own(INTERNAL),
             (Bug::InternalAsCaller, _) => self.read.own(CALLER),
             (_, ARMED) => self.read.own_after_event(),
             _ => self.read.own_after_sweep(),
@@ -107,7 +107,7 @@ impl Stream {
             && self.has_settled()
             && !self.has_reader()
             && !self.has_writer()
-            && (self.has(Bug::InsideUnseen) || self.inside_count() == 0)
+            && self.inside_count() == 0
     }
 
     fn wanted(&self) -> Wanted {

@@ -66,8 +66,8 @@ impl Stream {
             Action::QueueClose => {
                 self.end_writing(false);
                 control.close = true;
-                drop(control);
                 self.read.mark(read_word::DISCARD);
+                drop(control);
                 self.end_writing(true);
                 self.serve_posted();
                 self.kernel().wake(u32::MAX);

@@ -8,6 +8,9 @@ use wsstream_models::stream::read_word::{
     CALLER, DETACHED, DISCARD, ENDED, FREED, INTERNAL, Leave, OWNER, QUEUED, READER, Reading, THROTTLED,
 };
 
+/// Events that only the owner of the read word brings about.
+const DRIVEN: u32 = READABLE | OPENED;
+
 /// `Goal`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
@@ -104,9 +107,14 @@ impl<'a> Driving<'a> {
         self.held.as_mut().expect("held until it is left")
     }
 
-    pub fn leave_quietly(mut self) {
+    /// Said by the internal thread only; a mistake says it for a caller.
+    fn says_armed(&self) -> bool {
+        self.stream.has(Bug::CallerSaysArmed) && self.stream.read_word() & OWNER == CALLER
+    }
+
+    pub fn leave_quietly(mut self, queued: bool) {
         let Some(held) = self.held.take() else { return };
-        let queued = !held.queue.is_empty();
+        self.stream.assert_alive();
         if let Err(held) = self.stream.read.leave_quietly(held, queued) {
             self.held = Some(held);
             self.leave();
@@ -127,7 +135,7 @@ impl<'a> Driving<'a> {
             throttled: throttled
                 || (stream.read_word() & THROTTLED != 0
                     && (stream.has(Bug::ThrottledForEver) || held.held() >= stream.setup.read_mark)),
-            armed,
+            armed: armed || self.says_armed(),
             detached: held.transport.is_none(),
         };
         let left = stream.read.leave(held, leave);
@@ -152,39 +160,55 @@ pub fn can_own(word: u64) -> bool {
 impl Stream {
     /// `Stream::read`, by the thread that sleeps at `place`.
     pub fn read(&self, place: usize, timeout: Timeout) -> Result<u8, Status> {
-        self.assert_alive();
-        let Ok(held) = self.read.enter() else { return self.read_slowly(place, None, timeout) };
+        let entered = self.read.enter();
+        if self.is_given_back() {
+            // The program began the call too late.
+            std::mem::forget(entered);
+            return Err(Status::State);
+        }
+        let Ok(held) = entered else { return self.read_slowly(place, None, timeout) };
         let mut driving = Driving::new(self, held, true);
         let side = driving.side();
         if side.queue.is_empty() {
-            if let Decoded::Message(message) = self.decode_next(side) {
-                driving.leave_quietly();
+            // `take_short`: a message and nothing else.
+            if side.input.front().is_some_and(|&byte| byte != PING && byte != CLOSE) {
+                let message = side.input.pop_front().unwrap();
+                driving.leave_quietly(false);
                 return Ok(message);
             }
-        } else if let Some(message) = side.queue.pop_front() {
-            driving.leave_quietly();
-            return Ok(message);
         }
-        self.read_slowly(place, Some(driving), timeout)
+        self.read_here(place, driving, timeout)
     }
 
-    fn decode_next(&self, side: &mut ReadSide) -> Decoded {
-        if side.is_over || side.is_opening {
-            return Decoded::Starved;
-        }
-        match side.decode(usize::MAX) {
-            decoded @ (Decoded::Message(_) | Decoded::Starved) => decoded,
+    fn read_here(&self, place: usize, mut driving: Driving<'_>, timeout: Timeout) -> Result<u8, Status> {
+        let side = driving.side();
+        let message = side.queue.pop_front().or_else(|| match side.decode(usize::MAX) {
+            Decoded::Message(message) => Some(message),
             decoded => {
                 self.see_to(side, decoded);
-                Decoded::Starved
+                None
             }
+        });
+        match message {
+            Some(message) => {
+                let is_queued = !side.queue.is_empty();
+                driving.leave_quietly(is_queued);
+                Ok(message)
+            }
+            None => self.read_slowly(place, Some(driving), timeout),
         }
     }
 
     /// `Stream::read_many`, two at most.
     pub fn read_two(&self, place: usize, timeout: Timeout) -> Vec<u8> {
-        let _inside = (!self.has(Bug::BatchUnpinned)).then(|| self.inside());
         let mut messages = Vec::new();
+        let mut _inside = None;
+        if !self.has(Bug::BatchUnpinned) {
+            _inside = self.begin();
+            if _inside.is_none() {
+                return messages;
+            }
+        }
         if let Ok(message) = self.read(place, timeout) {
             messages.push(message);
             if self.has_decoded() {
@@ -245,7 +269,8 @@ impl Stream {
         if !can_own(word) && !(self.has(Bug::OwnedWhileDetached) && word & OWNER == 0) {
             return None;
         }
-        self.read.own(CALLER).ok().map(|held| Driving::new(self, held, false))
+        let who = if self.has(Bug::CallerAsInternal) { INTERNAL } else { CALLER };
+        self.read.own(who).ok().map(|held| Driving::new(self, held, false))
     }
 
     /// `follow`; `is_there`: what the call waits for beside the ownership.
@@ -425,7 +450,7 @@ impl Stream {
         Some(side.queue.pop_front().ok_or(Status::Ended))
     }
 
-    fn has_decoded(&self) -> bool {
+    pub fn has_decoded(&self) -> bool {
         self.assert_alive();
         let Ok(held) = self.read.own(CALLER) else { return true };
         let mut driving = Driving::new(self, held, false);
@@ -442,69 +467,58 @@ impl Stream {
         driving.leave_as(true, pumped == Pumped::Throttled);
     }
 
-    /// `is_readable`.
-    fn is_readable(&self) -> bool {
-        loop {
-            let word = self.read_word();
-            if word & (QUEUED | ENDED | FREED) != 0 {
-                return true;
-            }
-            if let Some(mut driving) = self.try_own() {
-                let pumped = self.pump(driving.side(), Goal::Queue, true);
-                driving.leave();
-                return matches!(pumped, Pumped::Reached | Pumped::Ended);
-            }
-            if self.read_word() & OWNER != INTERNAL {
-                return false;
-            }
-            loom::thread::yield_now();
-        }
-    }
-
     /// `Stream::poll`.
     pub fn poll(&self, place: usize, events: u32, timeout: Timeout) -> (Status, u32) {
-        let _inside = self.inside();
+        let Some(_inside) = self.begin() else { return (Status::State, 0) };
         if self.is_freed() {
             return (Status::State, 0);
         }
+        let is_last_look = timeout == Timeout::Zero;
         loop {
-            let holding = self.events_holding(events);
-            if self.is_freed() {
-                return (Status::State, 0);
-            }
-            if holding != 0 {
-                return (Status::Ok, holding);
-            }
-            if timeout == Timeout::Zero {
-                return (Status::Again, 0);
-            }
             match self.own_for(events) {
                 Some(mut driving) => {
-                    let has_queued = !driving.side().queue.is_empty();
-                    self.sleep_as_owner(place, driving.side(), events, || {
-                        self.note_writable(events)
-                            || (!self.has(Bug::PollSleepsUnlooked)
-                                && ((events & READABLE != 0 && has_queued)
-                                    || self.events_holding_passively(events) != 0))
-                    });
+                    let side = driving.side();
+                    if !self.has(Bug::PollSleepsUnlooked) {
+                        let goal = if events & READABLE != 0 { Goal::Queue } else { Goal::Open };
+                        let pumped = self.pump(side, goal, is_last_look || !side.is_drained);
+                        let ended = if pumped == Pumped::Ended { events & READABLE } else { 0 };
+                        let holding = self.events_holding(events, !side.queue.is_empty()) | ended;
+                        if holding != 0 || is_last_look {
+                            driving.leave();
+                            return self.polled(holding);
+                        }
+                    }
+                    self.sleep_as_owner(place, side, events, || self.note_writable(events));
                     driving.leave();
                 }
                 None => {
-                    self.wait_for(place, events | CLOSED, Interest::default(), || {
-                        if events & (READABLE | OPENED) != 0 {
-                            self.read.wait();
-                        }
-                        self.note_writable(events)
-                            || self.events_holding_passively(events) != 0
-                            || (events & (READABLE | OPENED) != 0 && can_own(self.read_word()))
-                    });
+                    let holding = self.events_holding(events, false);
+                    if holding != 0 {
+                        return self.polled(holding);
+                    }
+                    if events & DRIVEN != 0 && self.read_word() & OWNER == INTERNAL {
+                        loom::thread::yield_now();
+                        continue;
+                    }
+                    if is_last_look {
+                        return self.polled(0);
+                    }
+                    self.wait_for(place, events | CLOSED, Interest::default(), || self.note_waiting(events));
                 }
             }
+        }
+    }
+
+    fn polled(&self, holding: u32) -> (Status, u32) {
+        match holding {
+            _ if self.is_freed() => (Status::State, 0),
+            0 => (Status::Again, 0),
+            holding => (Status::Ok, holding),
         }
     }
 
     fn own_for(&self, events: u32) -> Option<Driving<'_>> {
-        if events & (READABLE | OPENED) == 0 { None } else { self.try_own() }
+        if events & DRIVEN == 0 { None } else { self.try_own() }
     }
 
     fn note_writable(&self, events: u32) -> bool {
@@ -515,22 +529,20 @@ impl Stream {
         self.is_writable()
     }
 
-    fn events_holding(&self, events: u32) -> u32 {
-        let mut holding = self.events_holding_passively(events);
-        if events & READABLE != 0 && self.is_readable() {
-            holding |= READABLE;
+    fn note_waiting(&self, events: u32) -> bool {
+        if events & DRIVEN != 0 {
+            self.read.wait();
         }
-        if events & OPENED != 0
-            && holding & OPENED == 0
-            && self.wait_opened(usize::MAX, Timeout::Zero) != Status::Again
-        {
-            holding |= OPENED;
-        }
-        holding
+        self.note_writable(events)
+            || self.events_holding(events, false) != 0
+            || (events & DRIVEN != 0 && can_own(self.read_word()))
     }
 
-    fn events_holding_passively(&self, events: u32) -> u32 {
-        let mut holding = 0;
+    fn events_holding(&self, events: u32, has_message: bool) -> u32 {
+        let word = self.read_word();
+        let has_message = has_message || word & (QUEUED | ENDED | FREED) != 0;
+        let mut holding = if has_message { READABLE } else { 0 };
+        // Only what is asked for: the others are loads that change nothing.
         if events & OPENED != 0 && self.opened_status().is_some() {
             holding |= OPENED;
         }
@@ -540,7 +552,7 @@ impl Stream {
         if events & CLOSED != 0 && self.has_settled() {
             holding |= CLOSED;
         }
-        holding
+        holding & events
     }
 
     /// `wait_opened`.
@@ -588,8 +600,7 @@ impl Stream {
     /// `has_reader`.
     pub fn has_reader(&self) -> bool {
         let word = self.read_word();
-        (word & READER != 0 && !self.has(Bug::ReaderUnseen))
-            || (word & OWNER == CALLER && !self.has(Bug::CallerUnseen))
+        !self.has(Bug::ReaderUnseen) && (word & READER != 0 || word & OWNER == CALLER)
     }
 }
 

@@ -7,7 +7,7 @@ use super::kernel::{Command, Kernel};
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as Notes};
 use std::sync::atomic::AtomicBool as Plain;
 use wsstream_models::proto::closing::{self, Action, Input, State};
 use wsstream_models::stream::read_word::{self, ReadWord};
@@ -34,7 +34,7 @@ pub enum Bug {
     None,
     // The reading half.
     ListForgotten,
-    EventKeepsArmed,
+    CallerSaysArmed,
     SweepKeepsLinger,
     SweepForgetsCount,
     WaiterNotSaid,
@@ -43,7 +43,6 @@ pub enum Bug {
     SecondReaderSits,
     ThrottledForEver,
     ThrottledWatchesAll,
-    ThrottledClose,
     NudgeForgotten,
     InternalAsCaller,
     QueuedNotSaid,
@@ -55,11 +54,10 @@ pub enum Bug {
     FreedNotMarked,
     EndNotNudged,
     LingerNudges,
-    CallerUnseen,
+    SocketUnseen,
+    CallerAsInternal,
     ReaderUnseen,
     WriterUnseen,
-    LockUnseen,
-    InsideUnseen,
     InsideLoaded,
     BatchUnpinned,
     // The writing half.
@@ -166,6 +164,8 @@ pub struct Setup {
     pub pins: bool,
     /// What is sent after a failure is waited for.
     pub lingers: bool,
+    /// A message was decoded ahead.
+    pub queued: Option<u8>,
 }
 
 impl Default for Setup {
@@ -179,6 +179,7 @@ impl Default for Setup {
             is_open: true,
             pins: false,
             lingers: false,
+            queued: None,
         }
     }
 }
@@ -196,8 +197,10 @@ pub struct Stream {
     pub setup: Setup,
     /// False once its memory would have been given back. No part of the model's order: loom does not see it.
     alive: Plain,
-    /// How often the socket was shut down and let go.
+    /// How often the socket was shut down.
     pub ends: AtomicUsize,
+    /// What the threads of a model have to tell at its end.
+    pub notes: Notes<Vec<u8>>,
 }
 
 /// `Inside`.
@@ -234,6 +237,7 @@ impl Stream {
             setup,
             alive: Plain::new(true),
             ends: AtomicUsize::new(0),
+            notes: Notes::new(Vec::new()),
         };
         if setup.is_open {
             stream.begin_open();
@@ -246,6 +250,8 @@ impl Stream {
         let mut read = self.read.own(read_word::INTERNAL).unwrap();
         read.transport = Some(Transport);
         read.is_opening = false;
+        read.queue.extend(self.setup.queued);
+        let queued = !read.queue.is_empty();
         self.write.lock().unwrap().transport = Some(Transport);
         self.read.attach();
         self.control.lock().unwrap().step(Input::Opened);
@@ -253,7 +259,7 @@ impl Stream {
         self.read.open();
         self.write.open();
         let leave =
-            read_word::Leave { reader: false, queued: false, throttled: false, armed: true, detached: false };
+            read_word::Leave { reader: false, queued, throttled: false, armed: true, detached: false };
         self.read.leave(read, leave);
         self.kernel.arm(super::kernel::Interest { read: true, write: false });
     }
@@ -320,6 +326,24 @@ impl Stream {
         self.assert_alive();
         self.inside.fetch_add(1, Ordering::AcqRel);
         Inside(Some(self))
+    }
+
+    /// The first step of a call. None: it came after the memory was given back, so the program began it too late.
+    pub fn begin(&self) -> Option<Inside<'_>> {
+        if !self.setup.pins {
+            return Some(Inside(None));
+        }
+        self.inside.fetch_add(1, Ordering::AcqRel);
+        (!self.is_given_back()).then_some(Inside(Some(self)))
+    }
+
+    /// Something to tell at the end.
+    pub fn note(&self, note: u8) {
+        self.notes.lock().unwrap().push(note);
+    }
+
+    pub fn noted(&self) -> Vec<u8> {
+        self.notes.lock().unwrap().clone()
     }
 
     pub fn inside_count(&self) -> usize {

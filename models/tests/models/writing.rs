@@ -74,6 +74,11 @@ impl<'a> Locked<'a> {
         let unsent = held.unsent();
         stream.unsent.store(unsent, Ordering::Relaxed);
         let (out, held_back) = (held.is_blocked, unsent > 0 && !held.is_blocked);
+        stream.assert_alive();
+        if held.is_deferred {
+            self.held = Some(held);
+            return Err(self);
+        }
         stream.write.unlock_quietly(held, out, held_back).map_err(|held| {
             self.held = Some(held);
             self
@@ -84,15 +89,13 @@ impl<'a> Locked<'a> {
         let stream = self.stream;
         let _inside = stream.inside();
         while let Some(mut held) = self.held.take() {
+            if held.is_deferred && !held.in_frame && held.leftover() == 0 {
+                stream.serve(&mut held);
+            }
             if stream.has_settled() {
                 held.drop_unsent();
             }
-            // What is due and can be framed by now, though nobody has posted it again.
-            let is_due = held.is_deferred && !held.in_frame && held.leftover() == 0;
-            if is_due && !(stream.has(Bug::DeferredForgotten)) {
-                held.is_deferred = false;
-                stream.serve(&mut held);
-            }
+            let has_socket = held.transport.is_some() || stream.has(Bug::SocketUnseen);
             let unsent = held.unsent();
             stream.unsent.store(unsent, Ordering::Relaxed);
             let unlock = Unlock {
@@ -113,7 +116,7 @@ impl<'a> Locked<'a> {
                     if unlocked.list {
                         stream.kernel().ask(Command::List);
                     }
-                    if unlocked.arm || stream.has_settled() {
+                    if unlocked.arm || (has_socket && stream.has_settled()) {
                         stream.kernel().ask(Command::Nudge);
                     }
                 }
@@ -136,8 +139,13 @@ struct Progress {
 impl Stream {
     /// `Stream::write_part`.
     pub fn write(&self, place: usize, message: Message, more: bool, timeout: Timeout) -> Status {
-        self.assert_alive();
-        let Ok(held) = self.write.enter() else {
+        let entered = self.write.enter();
+        if self.is_given_back() {
+            // The program began the call too late.
+            std::mem::forget(entered);
+            return Status::State;
+        }
+        let Ok(held) = entered else {
             return self.write_slowly(place, None, message, more, timeout);
         };
         let mut locked = Locked::new(self, held, true);
@@ -417,8 +425,7 @@ impl Stream {
             side.send(self);
         }
         self.serve_close(side, &mut control);
-        let is_due = control.close || (control.pongs > 0 && !side.close_framed);
-        side.is_deferred = is_due && !self.has(Bug::DeferredForgotten);
+        side.is_deferred = (control.close || control.pongs > 0) && !self.has(Bug::DeferredForgotten);
     }
 
     fn serve_close(&self, side: &mut WriteSide, control: &mut super::stream::Control) {
@@ -473,6 +480,6 @@ impl Stream {
     /// `has_writer`.
     pub fn has_writer(&self) -> bool {
         let word = self.write_word();
-        (word & WRITER != 0 && !self.has(Bug::WriterUnseen)) || (word & LOCKED != 0 && !self.has(Bug::LockUnseen))
+        !self.has(Bug::WriterUnseen) && word & (WRITER | LOCKED) != 0
     }
 }

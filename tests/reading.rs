@@ -1,0 +1,333 @@
+//! The read half: whole messages by reference, in order, and what the peer may not send.
+
+mod support;
+
+use support::{
+    BINARY, CLOSED, Call, Cause, FIN, FOREVER, Options, READABLE, Status, Stream, TEXT, close_frame,
+    counted_text, frame, option, pattern, server,
+};
+
+#[test]
+fn text_and_binary_come_back_as_they_went_in_order() {
+    let stream = Stream::opened(&server().url("/echo"));
+    let large = pattern(70_000);
+    for (kind, data) in [
+        (TEXT, "grüße 😀 \0".as_bytes()),
+        (BINARY, &[0, 255, 128][..]),
+        (TEXT, b""),
+        (BINARY, b""),
+        (BINARY, &large[..125]),
+        (BINARY, &large[..126]),
+        (BINARY, &large[..65535]),
+        (BINARY, &large[..65536]),
+        (BINARY, &large),
+    ] {
+        assert_eq!(stream.write(kind, data, FOREVER), Status::Ok);
+    }
+    for (kind, size) in [(TEXT, 14), (BINARY, 3), (TEXT, 0), (BINARY, 0)] {
+        let message = stream.read(FOREVER).unwrap();
+        assert_eq!((message.kind(), message.bytes().len(), message.flags()), (kind, size, FIN));
+    }
+    for size in [125, 126, 65535, 65536, 70_000] {
+        assert_eq!(stream.read(FOREVER).unwrap().bytes(), &large[..size]);
+    }
+}
+
+#[test]
+fn fragments_become_one_message_with_control_frames_between_them() {
+    let ping = frame(0x89, b"now");
+    let parts = [
+        frame(0x01, "ä".as_bytes().split_at(1).0),
+        ping.clone(),
+        frame(0x00, b""),
+        frame(0x00, "ä".as_bytes().split_at(1).1),
+        frame(0x8A, b"unasked"),
+        frame(0x80, b"!"),
+        frame(0x02, b""),
+        ping,
+        frame(0x80, b""),
+    ];
+    let (url, id) = server().recorded(&format!("/raw?hex={}&end=echo", parts.concat()));
+    let stream = Stream::opened(&url);
+    stream.reads_text("ä!");
+    let message = stream.read(FOREVER).unwrap();
+    assert_eq!((message.kind(), message.bytes()), (BINARY, &b""[..]));
+    stream.writes_text("last");
+    stream.reads_text("last");
+    stream.free();
+    let record = server().record(&id).lawful();
+    assert_eq!(record.count("pong"), 2, "{}", record.text);
+    assert!(record.frames.iter().filter(|frame| frame.opcode == "pong").all(|frame| frame.payload == b"now"));
+}
+
+#[test]
+fn messages_one_byte_at_a_time_are_whole() {
+    let parts = [frame(0x81, "häh".as_bytes()), frame(0x82, &pattern(300)), close_frame(1000)];
+    let stream = Stream::opened(&server().url(&format!("/raw?hex={}&split=1", parts.concat())));
+    stream.reads_text("häh");
+    assert_eq!(stream.read(FOREVER).unwrap().bytes(), pattern(300));
+    assert_eq!(stream.refused_read(FOREVER), Status::Done);
+}
+
+#[test]
+fn a_large_message_comes_whole_in_one_frame_and_in_many() {
+    for query in ["", "&frame=1000", "&frame=70000"] {
+        let size = 16 << 20;
+        let url = server().url(&format!("/count?n=2&type=binary&size={size}{query}"));
+        let stream = Stream::opened(&url);
+        for index in 0..2 {
+            let message = stream.read(FOREVER).unwrap();
+            let at = |place: usize| ((31 * index + place) % 251) as u8;
+            assert_eq!(message.bytes().len(), size);
+            assert!(
+                [0, 1, 250, 251, 999, 1000, 65536, size - 1].iter().all(|&p| message.bytes()[p] == at(p))
+            );
+            let bytes = message.bytes();
+            assert!(bytes[251..] == bytes[..size - 251], "its period is 251");
+        }
+        assert_eq!(stream.refused_read(FOREVER), Status::Done);
+    }
+}
+
+#[test]
+fn reads_that_find_nothing_answer_again_and_take_nothing() {
+    let stream = Stream::opened(&server().url("/echo"));
+    assert_eq!(stream.refused_read(0), Status::Again);
+    let started = std::time::Instant::now();
+    assert_eq!(stream.refused_read(30), Status::Again);
+    assert!(started.elapsed().as_millis() >= 30);
+    stream.writes_text("hi");
+    stream.reads_text("hi");
+    assert_eq!(stream.refused_read(0), Status::Again);
+}
+
+#[test]
+fn a_ping_wakes_no_read() {
+    let (url, id) = server().recorded("/ping?n=5&payload=p");
+    let stream = Stream::opened(&url);
+    let share = stream.reference();
+    let read = Call::blocked(move || share.read(FOREVER).map(|message| message.text().to_owned()));
+    server().record_of_frames(&id, 5);
+    assert!(!read.is_finished());
+    stream.writes_text("hi");
+    assert_eq!(read.join().unwrap(), "hi");
+}
+
+#[test]
+fn read_many_takes_what_is_there_without_waiting() {
+    let messages = frame(0x81, b"one").repeat(10);
+    let stream = Stream::opened(&server().url(&format!("/raw?hex={messages}&after=1&end=echo")));
+    assert_eq!(stream.read_many(0, 4).err(), Some(Status::Again));
+    assert_eq!(stream.read_many(10, 4).err(), Some(Status::Again));
+    assert_eq!(stream.read_many(FOREVER, 0).err(), Some(Status::Argument));
+    stream.writes_text("go");
+    let mut left = 10;
+    while left > 0 {
+        let taken = stream.read_many(FOREVER, 4).unwrap();
+        assert!(taken.iter().all(|message| message.text() == "one"));
+        left -= taken.len();
+    }
+    assert_eq!(stream.close(1000, ""), Status::Ok);
+    assert_eq!(stream.read_many(FOREVER, 4).err(), Some(Status::Done));
+}
+
+#[test]
+fn read_many_gives_all_that_was_received_ahead() {
+    let stream = Stream::opened(&server().url("/count?n=50"));
+    stream.closed_cleanly();
+    let taken = stream.read_many(0, 100).unwrap();
+    assert_eq!(taken.len(), 50);
+    assert!(taken.iter().enumerate().all(|(index, message)| message.bytes() == counted_text(index, 16)));
+    assert_eq!(stream.read_many(0, 100).err(), Some(Status::Done));
+}
+
+#[test]
+fn a_second_reader_is_busy_at_once_and_changes_nothing() {
+    let stream = Stream::opened(&server().url("/echo"));
+    let share = stream.reference();
+    let read = Call::blocked(move || share.read(FOREVER).map(|message| message.text().to_owned()));
+    for timeout in [0, 10, FOREVER] {
+        assert_eq!(stream.refused_read(timeout), Status::Busy);
+        assert_eq!(stream.read_many(timeout, 3).err(), Some(Status::Busy));
+    }
+    assert_eq!(stream.poll(READABLE, 0), Err(Status::Again), "poll belongs to no half");
+    stream.writes_text("for the first");
+    assert_eq!(read.join().unwrap(), "for the first");
+    assert_eq!(stream.refused_read(0), Status::Again);
+}
+
+#[test]
+fn the_library_makes_nobody_busy() {
+    let stream = Stream::opened(&server().url("/count?n=0&size=10"));
+    for _ in 0..20_000 {
+        match stream.read(0) {
+            Ok(_) | Err(Status::Again) => {}
+            Err(status) => panic!("{status:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_read_ends_with_state_when_another_thread_frees() {
+    for url in ["/echo", "/handshake?stall=1"] {
+        let stream = Stream::open(&server().url(url));
+        let share = stream.reference();
+        let after = stream.reference();
+        let read = Call::blocked(move || share.refused_read(FOREVER));
+        stream.free();
+        assert_eq!(read.join(), Status::State);
+        assert_eq!(after.refused_read(0), Status::State);
+        assert_eq!(after.refused_read(FOREVER), Status::State);
+        assert_eq!(after.read_many(0, 1).err(), Some(Status::State));
+    }
+}
+
+#[test]
+fn messages_live_longer_than_their_stream_and_on_any_thread() {
+    let stream = Stream::opened(&server().url("/count?n=100&close=none"));
+    let messages: Vec<_> = (0..100).map(|_| stream.read(FOREVER).unwrap()).collect();
+    stream.free();
+    let shares: Vec<_> = messages.iter().map(support::Message::retain).collect();
+    let check = |messages: Vec<support::Message>| {
+        move || {
+            for (index, message) in messages.iter().enumerate() {
+                assert_eq!(message.retain().bytes(), counted_text(index, 16));
+            }
+        }
+    };
+    let threads = [Call::begun(check(messages)), Call::begun(check(shares))];
+    threads.into_iter().for_each(Call::join);
+}
+
+#[test]
+fn what_breaks_the_protocol_fails_with_1002() {
+    let long = "00".repeat(126);
+    let cases = [
+        ("a masked frame", "818211223344".to_owned() + "7a4b"),
+        ("a reserved opcode", frame(0x83, b"")),
+        ("a reserved control opcode", frame(0x8B, b"")),
+        ("RSV1", frame(0xC1, b"x")),
+        ("RSV2", frame(0xA1, b"x")),
+        ("RSV3", frame(0x91, b"x")),
+        ("RSV1 on a control frame", frame(0xC9, b"")),
+        ("a fragmented ping", frame(0x09, b"")),
+        ("a fragmented Close", frame(0x08, b"")),
+        ("a ping of 126 bytes", format!("897e007e{long}")),
+        ("a stray continuation", frame(0x80, b"x")),
+        ("a stray first continuation", frame(0x00, b"x")),
+        ("a new message inside one", frame(0x01, b"x") + &frame(0x81, b"y")),
+        ("a size with its highest bit", "827f8000000000000000".to_owned()),
+        ("a size that is not minimal", "827e000161".to_owned()),
+        ("a long size that is not minimal", "827f000000000000000161".to_owned()),
+        ("a Close of one byte", frame(0x88, &[3])),
+        ("a Close with an illegal code", close_frame(1005)),
+    ];
+    for (what, bytes) in cases {
+        fails_with(what, &bytes, 1002, Cause::Protocol);
+    }
+}
+
+#[track_caller]
+fn fails_with(what: &str, bytes: &str, code: u16, cause: Cause) {
+    let sent = frame(0x81, b"before") + bytes;
+    let (url, id) = server().recorded(&format!("/raw?hex={sent}&end=never"));
+    let stream = Stream::opened(&url);
+    let info = stream.closed_uncleanly();
+    assert_eq!((info.code, info.cause, info.sent_code), (1006, cause, code), "{what}: {info:?}");
+    assert_eq!(info.reason, "", "{what}");
+    assert_eq!(stream.refused_read(0), Status::Connection, "{what}");
+    assert_eq!(stream.write(TEXT, b"x", 0), Status::Connection, "{what}");
+    let record = server().record(&id).lawful();
+    assert_eq!(record.close().0, code.to_string(), "{what}: {}", record.text);
+}
+
+#[test]
+fn text_that_is_not_utf8_fails_with_1007() {
+    for (what, bytes) in [
+        ("a bad byte", frame(0x81, &[0xFF])),
+        ("an overlong form", frame(0x81, &[0xC0, 0x80])),
+        ("a surrogate", frame(0x81, &[0xED, 0xA0, 0x80])),
+        ("too high", frame(0x81, &[0xF4, 0x90, 0x80, 0x80])),
+        ("an end inside a character", frame(0x81, &[0xC3])),
+        ("an end inside a character of the last part", frame(0x01, b"x") + &frame(0x80, &[0xE2, 0x82])),
+        ("a bad byte across parts", frame(0x01, &[0xC3]) + &frame(0x80, b"x")),
+        ("a bad byte before the end", frame(0x01, &[b'a', 0xFF, b'b'])),
+        ("a bad reason", frame(0x88, &[0x03, 0xE8, 0xFF])),
+    ] {
+        fails_with(what, &bytes, 1007, Cause::Utf8);
+    }
+}
+
+#[test]
+fn a_message_over_the_limit_fails_with_1009_before_it_has_come() {
+    for (limit, size, fails) in [(1000, 1000, false), (1000, 1001, true), (0, 1 << 20, false)] {
+        for fragments in ["", "&frame=100"] {
+            let options = Options::with(option::MAX_MESSAGE_SIZE, limit);
+            let (url, id) = server().recorded(&format!("/count?n=1&size={size}{fragments}"));
+            let stream = Stream::opened_with(&url, &options);
+            if !fails {
+                assert_eq!(stream.read(FOREVER).unwrap().bytes().len(), size);
+                continue;
+            }
+            assert_eq!(stream.refused_read(FOREVER), Status::Connection);
+            let info = stream.closed_uncleanly();
+            assert_eq!((info.cause, info.sent_code), (Cause::TooBig, 1009), "{info:?}");
+            assert_eq!(server().record(&id).lawful().close().0, "1009");
+        }
+    }
+    // The header alone decides.
+    let options = Options::with(option::MAX_MESSAGE_SIZE, 1000);
+    let url = server().url("/raw?hex=827f0000000100000000&end=never");
+    let stream = Stream::opened_with(&url, &options);
+    assert_eq!(stream.closed_uncleanly().cause, Cause::TooBig);
+}
+
+#[test]
+fn a_good_message_before_the_mistake_is_delivered_to_who_reads_in_time() {
+    let url = server().url(&format!("/raw?hex={}&after=1&echo=1&end=never", frame(0x83, b"")));
+    let stream = Stream::opened(&url);
+    stream.writes_text("first");
+    stream.reads_text("first");
+    assert_eq!(stream.refused_read(FOREVER), Status::Connection);
+}
+
+#[test]
+fn what_comes_behind_a_read_message_in_the_same_packet_is_seen_without_a_reader() {
+    for round in 0..200 {
+        let bytes = frame(0x81, b"hi") + &frame(0x89, b"p") + &close_frame(4000);
+        let (url, id) = server().recorded(&format!("/raw?hex={bytes}&after=1"));
+        let stream = Stream::opened(&url);
+        stream.writes_text("go");
+        stream.reads_text("hi");
+        assert_eq!(stream.poll(CLOSED, 20_000), Ok(CLOSED), "round {round}");
+        assert_eq!(stream.closed_cleanly().code, 4000);
+        if round % 20 == 0 {
+            assert_eq!(server().record(&id).lawful().count("pong"), 1);
+        }
+    }
+}
+
+#[test]
+fn threads_that_take_turns_reading_lose_and_double_nothing() {
+    let stream = Stream::opened(&server().url("/count?n=20000&size=20"));
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let share = stream.reference();
+            Call::begun(move || {
+                let mut count = 0;
+                loop {
+                    match share.read(if count % 3 == 0 { 0 } else { 5 }) {
+                        Ok(message) => {
+                            assert_eq!(message.bytes().len(), 20);
+                            count += 1;
+                        }
+                        Err(Status::Again | Status::Busy) => std::thread::yield_now(),
+                        Err(Status::Done) => break count,
+                        Err(status) => panic!("{status:?}"),
+                    }
+                }
+            })
+        })
+        .collect();
+    assert_eq!(threads.into_iter().map(Call::join).sum::<i32>(), 20_000);
+}

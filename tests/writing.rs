@@ -1,0 +1,443 @@
+//! The write half: what each call answers in each state, row by row, and what goes over the wire.
+
+mod support;
+
+use std::collections::HashSet;
+use support::{
+    BINARY, Call, FIN, FOREVER, Frame, MORE, Options, Record, Status, Stream, TEXT, WRITABLE, option,
+    pattern, server,
+};
+
+/// More than all buffers on the way hold.
+const LARGE: usize = 16 << 20;
+const NO_COMPRESS: u32 = 4;
+
+/// An open stream whose server reads nothing before it is released.
+struct Stalled {
+    stream: Stream,
+    token: String,
+    id: String,
+}
+
+impl Stalled {
+    fn new(options: Options) -> Self {
+        let token = server().token();
+        let (url, id) = server().recorded(&format!("/stall_until?token={token}"));
+        Self { stream: Stream::opened_with(&url, &options), token, id }
+    }
+
+    /// One that has no room.
+    fn full() -> Self {
+        let stalled = Self::new(Options::new());
+        assert_eq!(stalled.stream.write(BINARY, &vec![1; LARGE], 0), Status::Queued);
+        stalled
+    }
+
+    /// Lets the server read on, closes, answers what it received.
+    fn finish(self) -> Record {
+        server().release(&self.token);
+        assert_eq!(self.stream.close(1000, ""), Status::Ok);
+        self.stream.closed_cleanly();
+        server().record(&self.id).lawful()
+    }
+}
+
+fn messages(record: &Record) -> u64 {
+    record.count("text") + record.count("binary")
+}
+
+#[test]
+fn without_room_a_write_takes_nothing_and_answers_again() {
+    let stalled = Stalled::full();
+    for timeout in [0, 20] {
+        assert_eq!(stalled.stream.write(TEXT, b"not taken", timeout), Status::Again);
+        assert_eq!(stalled.stream.write_some(TEXT, b"not taken", 0, timeout), Status::Again);
+    }
+    assert_eq!(messages(&stalled.finish()), 1);
+}
+
+#[test]
+fn without_room_a_write_for_ever_waits_for_it() {
+    let stalled = Stalled::full();
+    let share = stalled.stream.reference();
+    let write = Call::blocked(move || share.write(TEXT, b"waited", FOREVER));
+    server().release(&stalled.token);
+    assert_eq!(write.join(), Status::Ok);
+    let record = stalled.finish();
+    assert_eq!(messages(&record), 2);
+}
+
+#[test]
+fn with_room_a_write_that_stays_within_the_mark_is_ok_whatever_the_time() {
+    for timeout in [0, 20, FOREVER] {
+        let stalled = Stalled::new(Options::new());
+        assert_eq!(stalled.stream.write(TEXT, b"small", timeout), Status::Ok);
+        assert_eq!(stalled.finish().frames[0].payload, b"small");
+    }
+}
+
+#[test]
+fn a_write_that_goes_over_the_mark_is_queued_at_once_or_after_its_time() {
+    for timeout in [0, 20] {
+        let stalled = Stalled::new(Options::new());
+        let data = vec![7; LARGE];
+        let started = std::time::Instant::now();
+        assert_eq!(stalled.stream.write(BINARY, &data, timeout), Status::Queued);
+        assert!(started.elapsed().as_millis() >= timeout as u128);
+        assert_eq!(stalled.stream.write(TEXT, b"x", 0), Status::Again);
+        let record = stalled.finish();
+        assert_eq!((messages(&record), record.count("payload_bytes")), (1, LARGE as u64 + 2));
+    }
+}
+
+#[test]
+fn a_write_that_goes_over_the_mark_waits_for_ever_until_it_is_within() {
+    let stalled = Stalled::new(Options::new());
+    let share = stalled.stream.reference();
+    let write = Call::blocked(move || share.write(BINARY, &vec![7; LARGE], FOREVER));
+    assert!(!write.is_finished());
+    server().release(&stalled.token);
+    assert_eq!(write.join(), Status::Ok);
+    assert_eq!(messages(&stalled.finish()), 1);
+}
+
+#[test]
+fn close_lets_a_write_that_waits_for_room_go_with_nothing_taken() {
+    let stalled = Stalled::full();
+    let share = stalled.stream.reference();
+    let write = Call::blocked(move || share.write(TEXT, b"never", FOREVER));
+    assert_eq!(stalled.stream.close(1000, ""), Status::Ok);
+    assert_eq!(write.join(), Status::State);
+    assert_eq!(messages(&stalled.finish()), 1);
+}
+
+#[test]
+fn a_write_that_was_taken_goes_on_after_close_and_precedes_it() {
+    for timeout in [FOREVER, 60_000] {
+        let stalled = Stalled::new(Options::new());
+        let share = stalled.stream.reference();
+        let write = Call::blocked(move || share.write(BINARY, &vec![7; LARGE], timeout));
+        assert_eq!(stalled.stream.close(4000, ""), Status::Ok);
+        assert!(!write.is_finished());
+        server().release(&stalled.token);
+        assert_eq!(write.join(), Status::Ok);
+        let record = stalled.finish();
+        assert_eq!((messages(&record), record.count("payload_bytes")), (1, LARGE as u64 + 2));
+        assert_eq!((record.close().0, record.count("frames_after_close")), ("4000", 0));
+    }
+}
+
+#[test]
+fn a_failing_connection_ends_a_write_with_connection() {
+    for end in ["reset", "close"] {
+        let stream = Stream::opened(&server().url(&format!("/abrupt?after=1&end={end}")));
+        stream.writes_text("go");
+        let status = loop {
+            match stream.write(BINARY, &vec![7; LARGE], FOREVER) {
+                Status::Ok => {}
+                status => break status,
+            }
+        };
+        assert_eq!(status, Status::Connection);
+        stream.closed_uncleanly();
+        assert_eq!(stream.write(TEXT, b"x", 0), Status::Connection);
+        assert_eq!(stream.write_some(TEXT, b"x", MORE, FOREVER), Status::Connection);
+    }
+}
+
+#[test]
+fn free_ends_a_write_with_state_whether_it_was_taken_or_not() {
+    for is_full in [true, false] {
+        let stalled = if is_full { Stalled::full() } else { Stalled::new(Options::new()) };
+        let (share, after) = (stalled.stream.reference(), stalled.stream.reference());
+        let write = Call::blocked(move || share.write(BINARY, &vec![7; LARGE], FOREVER));
+        stalled.stream.free();
+        assert_eq!(write.join(), Status::State);
+        assert_eq!(after.write(TEXT, b"x", FOREVER), Status::State);
+        assert_eq!(after.write_some(TEXT, b"x", 0, 0), Status::State);
+        assert_eq!(after.flush(FOREVER), Status::State);
+    }
+}
+
+#[test]
+fn a_second_writer_is_busy_at_once() {
+    let stalled = Stalled::full();
+    let share = stalled.stream.reference();
+    let write = Call::blocked(move || share.write(TEXT, b"first", FOREVER));
+    for timeout in [0, 10, FOREVER] {
+        assert_eq!(stalled.stream.write(TEXT, b"x", timeout), Status::Busy);
+        assert_eq!(stalled.stream.write_some(TEXT, b"x", 0, timeout), Status::Busy);
+        assert_eq!(stalled.stream.flush(timeout), Status::Busy);
+    }
+    server().release(&stalled.token);
+    assert_eq!(write.join(), Status::Ok);
+    assert_eq!(messages(&stalled.finish()), 2);
+}
+
+#[test]
+fn flush_is_ok_when_the_system_has_everything() {
+    let stalled = Stalled::full();
+    assert_eq!(stalled.stream.flush(0), Status::Again);
+    assert_eq!(stalled.stream.flush(20), Status::Again);
+    let share = stalled.stream.reference();
+    let flush = Call::blocked(move || share.flush(FOREVER));
+    assert_eq!(stalled.stream.flush(0), Status::Busy);
+    server().release(&stalled.token);
+    assert_eq!(flush.join(), Status::Ok);
+    assert_eq!(stalled.stream.flush(0), Status::Ok);
+}
+
+#[test]
+fn a_mark_of_zero_has_room_when_nothing_is_on_its_way() {
+    let stalled = Stalled::new(Options::with(option::WRITE_BUFFER_SIZE, 0));
+    for _ in 0..10 {
+        assert_eq!(stalled.stream.write(TEXT, b"small", FOREVER), Status::Ok);
+    }
+    assert_eq!(stalled.stream.write(BINARY, &vec![7; LARGE], 0), Status::Queued);
+    assert_eq!(stalled.stream.write(TEXT, b"small", 0), Status::Again);
+    let share = stalled.stream.reference();
+    let write = Call::blocked(move || share.write(TEXT, b"last", FOREVER));
+    server().release(&stalled.token);
+    assert_eq!(write.join(), Status::Ok);
+    assert_eq!(messages(&stalled.finish()), 12);
+}
+
+#[test]
+fn a_non_blocking_writer_sends_everything_in_order() {
+    let (url, id) = server().recorded("/sink?receive_buffer=65536");
+    let stream = Stream::opened(&url);
+    let mut data = vec![7; 100_000];
+    for index in 0..100 {
+        data[0] = index;
+        loop {
+            match stream.write(BINARY, &data, 0) {
+                Status::Again => assert_eq!(stream.poll(WRITABLE, FOREVER), Ok(WRITABLE)),
+                Status::Ok | Status::Queued => break,
+                status => panic!("{status:?}"),
+            }
+        }
+    }
+    assert_eq!(stream.flush(FOREVER), Status::Ok);
+    assert_eq!(stream.close(1000, ""), Status::Ok);
+    stream.closed_cleanly();
+    let record = server().record(&id).lawful();
+    let order: Vec<u8> = record.frames[..100].iter().map(|frame| frame.payload[0]).collect();
+    assert_eq!(order, (0..100).collect::<Vec<u8>>());
+}
+
+#[test]
+fn a_bad_argument_takes_nothing_and_the_stream_goes_on() {
+    let (url, id) = server().recorded("/echo");
+    let stream = Stream::opened(&url);
+    for kind in [0, 3, 8, u32::MAX] {
+        assert_eq!(stream.write(kind, b"x", FOREVER), Status::Argument);
+        assert_eq!(stream.write_some(kind, b"x", FIN, FOREVER), Status::Argument);
+    }
+    let long = [vec![b'a'; 100_000], vec![0xFF]].concat();
+    for bytes in [&[0xFF][..], &[0xC3], &[0xC0, 0x80], &[0xED, 0xA0, 0x80], &[0xF4, 0x90, 0x80, 0x80], &long]
+    {
+        assert_eq!(stream.write(TEXT, bytes, FOREVER), Status::Argument);
+        assert_eq!(stream.write_some(TEXT, bytes, FIN, FOREVER), Status::Argument);
+    }
+    for flags in [8, 16, u32::MAX] {
+        assert_eq!(stream.write_some(TEXT, b"x", flags, FOREVER), Status::Argument);
+    }
+    stream.writes_text("good");
+    stream.reads_text("good");
+    stream.free();
+    assert_eq!(messages(&server().record(&id).lawful()), 1);
+}
+
+fn seen(frame: &Frame) -> (&str, bool, &[u8]) {
+    (&frame.opcode, frame.fin, &frame.payload)
+}
+
+#[test]
+fn parts_become_one_message_of_several_frames() {
+    let (url, id) = server().recorded("/echo");
+    let stream = Stream::opened(&url);
+    let euro = "€".as_bytes();
+    assert_eq!(stream.write_some(TEXT, b"", 0, FOREVER), Status::Ok);
+    assert_eq!(stream.write_some(TEXT, &euro[..1], 0, FOREVER), Status::Ok);
+    assert_eq!(stream.write_some(TEXT, &euro[1..2], NO_COMPRESS, FOREVER), Status::Ok);
+    assert_eq!(stream.write_some(TEXT, &euro[2..], FIN, FOREVER), Status::Ok);
+    stream.reads_text("€");
+    assert_eq!(stream.write_some(BINARY, b"a", MORE, FOREVER), Status::Ok);
+    assert_eq!(stream.write_some(BINARY, b"", FIN, FOREVER), Status::Ok);
+    assert_eq!(stream.read(FOREVER).unwrap().bytes(), b"a");
+    assert_eq!(stream.write_some(BINARY, b"", FIN, FOREVER), Status::Ok);
+    assert_eq!(stream.read(FOREVER).unwrap().bytes(), b"");
+    stream.free();
+    let record = server().record(&id).lawful();
+    let frames: Vec<_> = record.frames.iter().map(seen).collect();
+    assert_eq!(
+        frames[..6],
+        [
+            ("text", false, &euro[..1]),
+            ("continuation", false, &euro[1..2]),
+            ("continuation", true, &euro[2..]),
+            ("binary", false, b"a"),
+            ("continuation", true, b""),
+            ("binary", true, b""),
+        ]
+    );
+}
+
+#[test]
+fn a_refused_part_was_not_taken_and_the_message_stays_open() {
+    let stream = Stream::opened(&server().url("/echo"));
+    assert_eq!(stream.write_some(TEXT, "a€".as_bytes().split_at(2).0, 0, FOREVER), Status::Ok);
+    assert_eq!(stream.write(TEXT, b"between", FOREVER), Status::State);
+    assert_eq!(stream.write(TEXT, b"between", 0), Status::State);
+    assert_eq!(stream.write_some(BINARY, b"x", FIN, FOREVER), Status::Argument);
+    assert_eq!(stream.write_some(TEXT, b"", FIN, FOREVER), Status::Argument);
+    assert_eq!(stream.write_some(TEXT, b"x", FIN, FOREVER), Status::Argument);
+    assert_eq!(stream.write_some(TEXT, "€".as_bytes().split_at(1).1, 0, FOREVER), Status::Ok);
+    assert_eq!(stream.write_some(TEXT, &[0xFF], FIN, FOREVER), Status::Argument);
+    assert_eq!(stream.flush(FOREVER), Status::Ok);
+    assert_eq!(stream.write_some(TEXT, b"!", FIN, FOREVER), Status::Ok);
+    stream.reads_text("a€!");
+    stream.writes_text("whole again");
+    stream.reads_text("whole again");
+}
+
+#[test]
+fn close_gives_an_open_message_up_behind_its_last_whole_frame() {
+    for frees in [false, true] {
+        let (url, id) = server().recorded("/echo");
+        let stream = Stream::opened(&url);
+        assert_eq!(stream.write_some(TEXT, b"begun", 0, FOREVER), Status::Ok);
+        if frees {
+            stream.free();
+        } else {
+            assert_eq!(stream.close(1000, ""), Status::Ok);
+            stream.closed_cleanly();
+        }
+        let record = server().record(&id);
+        let frames: Vec<_> = record.frames.iter().map(|frame| (frame.opcode.as_str(), frame.fin)).collect();
+        assert_eq!(frames, [("text", false), ("close", true)], "{}", record.text);
+    }
+}
+
+#[test]
+fn messages_over_a_mebibyte_are_split_and_others_are_not() {
+    for (size, frames) in [(1 << 20, 1), ((1 << 20) + 1, 5), (3 << 20, 12)] {
+        let (url, id) = server().recorded("/sink");
+        let stream = Stream::opened(&url);
+        let data = pattern(size);
+        assert_eq!(stream.write(BINARY, &data, FOREVER), Status::Ok);
+        assert_eq!(stream.close(1000, ""), Status::Ok);
+        stream.closed_cleanly();
+        let record = server().record(&id).lawful();
+        assert_eq!(record.frames.len(), frames + 1, "{size}");
+        let mut at = 0;
+        for (index, frame) in record.frames[..frames].iter().enumerate() {
+            let opcode = if index == 0 { "binary" } else { "continuation" };
+            assert_eq!((frame.opcode.as_str(), frame.fin), (opcode, index + 1 == frames));
+            assert!(frames == 1 || frame.size <= 256 << 10);
+            assert_eq!(frame.payload, data[at..at + frame.size.min(64)]);
+            at += frame.size;
+        }
+        assert_eq!(at, size);
+    }
+}
+
+#[test]
+fn every_frame_is_masked_with_a_mask_of_its_own() {
+    let (url, id) = server().recorded("/sink");
+    let stream = Stream::opened(&url);
+    for _ in 0..2000 {
+        stream.writes_text("same");
+    }
+    stream.free();
+    let record = server().record(&id).lawful();
+    assert!(record.frames.iter().all(|frame| frame.masked));
+    let masks: HashSet<_> = record.frames.iter().map(|frame| &frame.mask).collect();
+    assert!(masks.len() >= record.frames.len() - 1, "they are drawn at random");
+}
+
+#[test]
+fn what_more_holds_back_leaves_with_the_next_write_a_flush_a_read_a_close_or_by_itself() {
+    for how in ["write", "flush", "read", "close", "time", "mark"] {
+        let (url, id) = server().recorded("/echo");
+        let stream = Stream::opened(&url);
+        for index in 0..10 {
+            let text = format!("held {index}");
+            assert_eq!(stream.write_some(TEXT, text.as_bytes(), FIN | MORE, FOREVER), Status::Ok);
+        }
+        match how {
+            "write" => stream.writes_text("and this"),
+            "flush" => assert_eq!(stream.flush(FOREVER), Status::Ok),
+            "read" => stream.reads_text("held 0"),
+            "close" => assert_eq!(stream.close(1000, ""), Status::Ok),
+            "mark" => {
+                let large = vec![b'a'; 70_000];
+                assert_eq!(stream.write_some(TEXT, &large, FIN | MORE, FOREVER), Status::Ok);
+            }
+            _ => {}
+        }
+        let record = server().record_of_frames(&id, 10).lawful();
+        for (index, frame) in record.frames[..10].iter().enumerate() {
+            assert_eq!(frame.payload, format!("held {index}").as_bytes(), "{how}");
+        }
+    }
+}
+
+#[test]
+fn more_changes_no_status() {
+    let stalled = Stalled::full();
+    assert_eq!(stalled.stream.write_some(TEXT, b"x", FIN | MORE, 0), Status::Again);
+    stalled.finish();
+    let stalled = Stalled::new(Options::with(option::WRITE_BUFFER_SIZE, 1000));
+    let status = stalled.stream.write_some(BINARY, &vec![7; LARGE], FIN | MORE, 0);
+    assert_eq!(status, Status::Queued);
+    assert_eq!(messages(&stalled.finish()), 1);
+}
+
+#[test]
+fn one_thread_writes_while_another_reads_what_comes_back() {
+    let stream = Stream::opened(&server().url("/echo"));
+    let share = stream.reference();
+    let writes = Call::begun(move || {
+        for index in 0..64 {
+            let data = vec![index; 300_000];
+            assert_eq!(share.write(BINARY, &data, FOREVER), Status::Ok);
+        }
+    });
+    for index in 0..64 {
+        let message = stream.read(FOREVER).unwrap();
+        assert!(message.bytes().len() == 300_000 && message.bytes().iter().all(|&byte| byte == index));
+    }
+    writes.join();
+}
+
+#[test]
+fn threads_that_take_turns_writing_never_mix_their_messages() {
+    let stream = Stream::opened(&server().url("/echo"));
+    let writers: Vec<_> = (0..4u8)
+        .map(|writer| {
+            let share = stream.reference();
+            Call::begun(move || {
+                for round in 0..200usize {
+                    let data = vec![b'a' + writer; 1 + round * 97];
+                    loop {
+                        match share.write(BINARY, &data, FOREVER) {
+                            Status::Busy => std::thread::yield_now(),
+                            status => break assert_eq!(status, Status::Ok),
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut rounds = [0; 4];
+    for _ in 0..800 {
+        let message = stream.read(FOREVER).unwrap();
+        let bytes = message.bytes();
+        assert!(bytes.iter().all(|byte| *byte == bytes[0]), "one writer's message");
+        let writer = usize::from(bytes[0] - b'a');
+        assert_eq!(bytes.len(), 1 + rounds[writer] * 97, "in the order of its writer");
+        rounds[writer] += 1;
+    }
+    writers.into_iter().for_each(Call::join);
+}
