@@ -2,6 +2,7 @@
 //! are written from it.
 
 use crate::behaviour::closing::{Abrupt, Close, CloseReply};
+use crate::behaviour::answer::Answer;
 use crate::behaviour::count::Count;
 use crate::behaviour::echo::{self, Echo, Sink};
 use crate::behaviour::ping::Ping;
@@ -182,6 +183,16 @@ pub static ROUTES: &[Route] = &[
         summary: "Sends n messages in gathered writes, then Close. Byte j of message i (both from 0) is (31 * i + j) % 251 in a binary and 'a' + (i + j) % 26 in a text message.",
         groups: &[COUNT, ENDING],
         action: Action::Behave(Count::make),
+    },
+    Route {
+        path: "/answer",
+        summary: "Answers each message with n messages in one write, their bytes as those of /count; answers Close.",
+        groups: &[&[
+            parameter("n", "N", "how many messages; default 100"),
+            parameter("size", "BYTES", "the size of each; default 16"),
+            parameter("type", "text|binary", "default text"),
+        ]],
+        action: Action::Behave(Answer::make),
     },
     Route {
         path: "/sink",

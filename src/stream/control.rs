@@ -139,6 +139,12 @@ impl Stream {
     /// TCP has ended, or broke (by the owner of the read word).
     pub(super) fn handle_transport_ended(&self, error: Option<&std::io::Error>) {
         let mut control = self.control();
+        if control.state == State::ReplyDue && error.is_none() {
+            // The reply was left to a thread that had the write word: it goes out before the end is judged.
+            drop(control);
+            self.serve_now();
+            control = self.control();
+        }
         let input = if error.is_some() { Input::Failed } else { Input::TransportEnded };
         match control.step(input) {
             Action::SettleClean => self.settle(&mut control, None, false),

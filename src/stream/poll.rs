@@ -67,7 +67,7 @@ impl Stream {
                         return self.polled(0);
                     }
                     let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
-                    self.wait_for(events | CLOSED, None, deadline, || self.note_waiting(events))
+                    self.wait_for(events, events | CLOSED, None, deadline, || self.note_waiting(events))
                 }
             };
             match slept {
@@ -152,7 +152,7 @@ impl Stream {
                 return Status::Again;
             }
             let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
-            match self.wait_for(CLOSED, None, deadline, || self.closed.info().is_some() || self.is_freed()) {
+            match self.wait_for(CLOSED, CLOSED, None, deadline, || self.closed.info().is_some() || self.is_freed()) {
                 Slept::Woken => {}
                 Slept::Over => return self.closed.info().map_or(Status::Again, |info| info.status),
                 Slept::Resource => return Status::Resource,

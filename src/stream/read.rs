@@ -226,7 +226,7 @@ impl Stream {
             let mut own = match driving.take().map_or_else(|| self.try_own(), Some) {
                 Some(own) => own,
                 None => {
-                    match self.follow(&mut deadline, timeout, is_last_look, || false) {
+                    match self.follow(READABLE, &mut deadline, timeout, is_last_look, || false) {
                         Slept::Woken => {}
                         Slept::Over => return Err(Status::Again),
                         Slept::Resource => return Err(Status::Resource),
@@ -271,6 +271,7 @@ impl Stream {
     /// Another thread drives: waits for its progress. With `is_last_look` only for work that does not wait.
     pub(super) fn follow(
         &self,
+        asked: u32,
         deadline: &mut Option<Deadline>,
         timeout: Timeout,
         is_last_look: bool,
@@ -287,7 +288,7 @@ impl Stream {
             return Slept::Woken;
         }
         let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
-        self.wait_for(events, None, deadline, || {
+        self.wait_for(asked, events, None, deadline, || {
             self.read.wait();
             can_own(self.read.load()) || is_there()
         })
@@ -296,12 +297,13 @@ impl Stream {
     /// Enters the waiters, looks once more, sleeps, leaves them.
     pub(super) fn wait_for(
         &self,
+        asked: u32,
         events: u32,
         socket: Option<(RawFd, bool, bool)>,
         deadline: Deadline,
         is_there: impl FnOnce() -> bool,
     ) -> Slept {
-        let ticket = match self.waiters.enter(events) {
+        let ticket = match self.waiters.enter(asked, events) {
             Ok(ticket) => ticket,
             Err(NoSleep::Interrupted) => return Slept::Over,
             Err(NoSleep::Resource) => return Slept::Resource,
@@ -323,7 +325,7 @@ impl Stream {
         let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
         let socket = side.transport.as_ref().map(|transport| (transport.descriptor(), true, false));
         let discards = side.is_discarding;
-        let slept = self.wait_for(events | READABLE | CLOSED, socket, deadline, || {
+        let slept = self.wait_for(events, events | READABLE | CLOSED, socket, deadline, || {
             let word = self.read.load();
             word & (ENDED | FREED) != 0 || (word & DISCARD != 0 && !discards) || is_there()
         });

@@ -36,7 +36,10 @@ fn own_wake() -> std::io::Result<Arc<Wake>> {
 #[derive(Debug)]
 struct Waiter {
     wake: Arc<Wake>,
+    /// Changes that let it look again.
     events: u32,
+    /// What its call was asked to wait for: `interrupt` means no other.
+    asked: u32,
     interrupted: bool,
 }
 
@@ -75,15 +78,15 @@ impl Waiters {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters this thread for some events, about to sleep.
-    pub fn enter(&self, events: u32) -> Result<Ticket, NoSleep> {
+    /// Enters this thread, about to sleep: its call was asked for some events, and looks again at others too.
+    pub fn enter(&self, asked: u32, events: u32) -> Result<Ticket, NoSleep> {
         let wake = own_wake().map_err(|_| NoSleep::Resource)?;
         let mut list = self.list();
-        if list.pending & events != 0 {
-            list.pending &= !events;
+        if list.pending & asked != 0 {
+            list.pending &= !asked;
             return Err(NoSleep::Interrupted);
         }
-        list.waiters.push(Waiter { wake: Arc::clone(&wake), events, interrupted: false });
+        list.waiters.push(Waiter { wake: Arc::clone(&wake), events, asked, interrupted: false });
         Ok(Ticket(wake))
     }
 
@@ -107,10 +110,10 @@ impl Waiters {
     pub fn interrupt(&self, events: u32) {
         let mut list = self.list();
         let mut met = 0;
-        for waiter in list.waiters.iter_mut().filter(|waiter| waiter.events & events != 0) {
+        for waiter in list.waiters.iter_mut().filter(|waiter| waiter.asked & events != 0) {
             waiter.interrupted = true;
             waiter.wake.raise();
-            met |= waiter.events;
+            met |= waiter.asked;
         }
         list.pending |= events & !met;
     }

@@ -426,7 +426,7 @@ impl Stream {
                 return Ok(None);
             }
             let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
-            let ticket = match self.waiters.enter(WRITABLE) {
+            let ticket = match self.waiters.enter(WRITABLE, WRITABLE) {
                 Ok(ticket) => ticket,
                 Err(NoSleep::Interrupted) => return Ok(None),
                 Err(NoSleep::Resource) => return Err(Status::Resource),
@@ -462,7 +462,7 @@ impl Stream {
         locked.unlock(true);
         let seat = WriterSeat(self);
         let mut woken = false;
-        if let Ok(ticket) = self.waiters.enter(WRITABLE) {
+        if let Ok(ticket) = self.waiters.enter(WRITABLE, WRITABLE) {
             self.write.wait();
             let descriptor = transport.as_ref().map(|transport| (transport.descriptor(), false, true));
             woken = self.closed.info().is_some()
@@ -543,6 +543,13 @@ impl Stream {
         }
     }
 
+    /// Sees to what was posted without leaving it to another holder of the write word: waits for that one to let go.
+    pub(super) fn serve_now(&self) {
+        let mut locked = Locked::new(self, self.lock_write(), false);
+        self.serve(locked.side());
+        locked.unlock(false);
+    }
+
     /// Frames and sends what is due beside messages: pongs, our Close, the end of a connection that fails.
     pub(super) fn serve(&self, side: &mut WriteSide) {
         crate::fault::point("stream.serve");
@@ -596,6 +603,10 @@ impl Stream {
         if !side.in_message && side.broken.is_none() {
             if let Some(close) = control.close.take() {
                 side.outgoing.give_up();
+                // RFC 6455 §5.5.2: only a Close that was received excuses from answering a ping.
+                if !is_reply {
+                    self.frame_pongs(side, control);
+                }
                 if side.frame_close(&close).is_err() {
                     let ending = Ending::resource("The system refused memory or random bytes for the Close.");
                     self.settle_failed(control, ending, false);

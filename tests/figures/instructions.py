@@ -57,7 +57,7 @@ def of_main_thread(command, library, scratch):
     """Runs the command under callgrind; executions by address inside `library`, on the main thread."""
     for old in scratch.glob("callgrind.out*"):
         old.unlink()
-    subprocess.run(["valgrind", "--tool=callgrind", "--quiet", "--dump-instr=yes", "--separate-threads=yes",
+    subprocess.run(["valgrind", "--tool=callgrind", "--quiet", "--fair-sched=yes", "--dump-instr=yes", "--separate-threads=yes",
                     f"--callgrind-out-file={scratch}/callgrind.out", *command], check=True)
     with (scratch / "callgrind.out-01").open(errors="replace") as lines:
         return self_costs(lines, library.name)

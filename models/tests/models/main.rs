@@ -3,10 +3,15 @@
 //! `README.md` says which model covers which bit of the words.
 
 mod check;
+mod closed_claims;
 mod driving;
 mod ending;
+mod ending_claims;
 mod kernel;
 mod reading;
 mod reading_claims;
+mod runtime_claims;
 mod stream;
+mod table;
 mod writing;
+mod writing_claims;

@@ -63,8 +63,9 @@ impl ReadSide {
         }
     }
 
-    fn held(&self) -> usize {
-        self.queue.len() + self.input.len()
+    /// What stops reading at the mark: what `budget` counts, not what is still to be decoded.
+    fn held(&self, stream: &Stream) -> usize {
+        self.queue.len() + if stream.has(Bug::InputThrottles) { self.input.len() } else { 0 }
     }
 
     pub fn finish(&mut self) {
@@ -114,8 +115,9 @@ impl<'a> Driving<'a> {
 
     pub fn leave_quietly(mut self, queued: bool) {
         let Some(held) = self.held.take() else { return };
+        let pending = !held.input.is_empty() && !self.stream.has(Bug::PendingNotSaid);
         self.stream.assert_alive();
-        if let Err(held) = self.stream.read.leave_quietly(held, queued) {
+        if let Err(held) = self.stream.read.leave_quietly(held, queued, pending) {
             self.held = Some(held);
             self.leave();
         }
@@ -134,9 +136,10 @@ impl<'a> Driving<'a> {
             queued: !held.queue.is_empty() && !stream.has(Bug::QueuedNotSaid),
             throttled: throttled
                 || (stream.read_word() & THROTTLED != 0
-                    && (stream.has(Bug::ThrottledForEver) || held.held() >= stream.setup.read_mark)),
+                    && (stream.has(Bug::ThrottledForEver) || held.held(stream) >= stream.setup.read_mark)),
             armed: armed || self.says_armed(),
             detached: held.transport.is_none(),
+            pending: !armed && !held.input.is_empty() && !stream.has(Bug::PendingNotSaid),
         };
         let left = stream.read.leave(held, leave);
         if left.list && !stream.has(Bug::ListForgotten) {
@@ -224,7 +227,7 @@ impl Stream {
         driving: Option<Driving<'a>>,
         timeout: Timeout,
     ) -> Result<u8, Status> {
-        let _inside = self.inside();
+        let Some(_inside) = self.begin() else { return Err(Status::State) };
         let mut driving = driving;
         if driving.is_none() {
             match self.read.sit() {
@@ -236,7 +239,10 @@ impl Stream {
         let mut is_last_look = timeout == Timeout::Zero;
         loop {
             let mut own = match driving.take().or_else(|| self.try_own()) {
-                Some(own) => own,
+                Some(mut own) => {
+                    own.reader = true;
+                    own
+                }
                 None => {
                     if self.follow(place, is_last_look, || false) == Slept::Over {
                         self.read.rise();
@@ -245,7 +251,7 @@ impl Stream {
                     continue;
                 }
             };
-            own.reader = true;
+            assert!(self.read_word() & READER != 0, "a read call has lost its seat");
             let receives = is_last_look || !own.side().is_drained;
             let result = match self.pump(own.side(), Goal::Message, receives) {
                 Pumped::Message(message) => Some(Ok(message)),
@@ -496,7 +502,10 @@ impl Stream {
                     if holding != 0 {
                         return self.polled(holding);
                     }
-                    if events & DRIVEN != 0 && self.read_word() & OWNER == INTERNAL {
+                    let word = self.read_word();
+                    // It may have left, with what is asked for, since the look above.
+                    let has_left = can_own(word) && !self.has(Bug::PollLooksTwice);
+                    if events & DRIVEN != 0 && (word & OWNER == INTERNAL || has_left) {
                         loom::thread::yield_now();
                         continue;
                     }

@@ -35,13 +35,16 @@ pub enum Bug {
     // The reading half.
     ListForgotten,
     CallerSaysArmed,
+    PendingNotSaid,
     SweepKeepsLinger,
     SweepForgetsCount,
     WaiterNotSaid,
     WokenByNobody,
     PollSleepsUnlooked,
+    PollLooksTwice,
     SecondReaderSits,
     ThrottledForEver,
+    InputThrottles,
     ThrottledWatchesAll,
     NudgeForgotten,
     InternalAsCaller,
@@ -184,6 +187,18 @@ impl Default for Setup {
     }
 }
 
+/// How the internal thread leaves an idle stream.
+pub fn internal_leave() -> read_word::Leave {
+    read_word::Leave {
+        reader: false,
+        queued: false,
+        throttled: false,
+        armed: true,
+        detached: false,
+        pending: false,
+    }
+}
+
 /// A stream with the system that it lives in.
 pub struct Stream {
     pub read: ReadWord<ReadSide>,
@@ -259,7 +274,7 @@ impl Stream {
         self.read.open();
         self.write.open();
         let leave =
-            read_word::Leave { reader: false, queued, throttled: false, armed: true, detached: false };
+            read_word::Leave { queued, ..internal_leave() };
         self.read.leave(read, leave);
         self.kernel.arm(super::kernel::Interest { read: true, write: false });
     }
@@ -334,7 +349,7 @@ impl Stream {
             return Some(Inside(None));
         }
         self.inside.fetch_add(1, Ordering::AcqRel);
-        (!self.is_given_back()).then_some(Inside(Some(self)))
+        if self.is_given_back() { None } else { Some(Inside(Some(self))) }
     }
 
     /// Something to tell at the end.

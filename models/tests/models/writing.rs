@@ -68,8 +68,13 @@ impl<'a> Locked<'a> {
         self.held.as_mut().expect("held until it is let go")
     }
 
+    fn assert_seated(&self) {
+        assert!(!self.writer || self.stream.write_word() & WRITER != 0, "a write call has lost its seat");
+    }
+
     fn unlock_quietly(mut self) -> Result<(), Self> {
         let stream = self.stream;
+        self.assert_seated();
         let Some(held) = self.held.take() else { return Ok(()) };
         let unsent = held.unsent();
         stream.unsent.store(unsent, Ordering::Relaxed);
@@ -175,7 +180,7 @@ impl Stream {
         more: bool,
         timeout: Timeout,
     ) -> Status {
-        let _inside = self.inside();
+        let Some(_inside) = self.begin() else { return Status::State };
         let mut locked = match self.wait_for_room(place, locked, timeout) {
             Ok(locked) => locked,
             Err(status) => return status,
@@ -204,9 +209,13 @@ impl Stream {
 
     /// `push`; true: all of it is framed.
     fn push(&self, side: &mut WriteSide, progress: &mut Progress, more: bool, copies: bool) -> bool {
-        while let Some(frame) = progress.message.get(progress.frame) {
+        while !self.has_ended_writing() {
+            let Some(frame) = progress.message.get(progress.frame) else { break };
             if progress.piece == 0 && (side.is_deferred || self.write_word() & CTRL != 0) {
                 self.serve(side);
+                if self.has_ended_writing() {
+                    break;
+                }
             }
             side.out.push(frame[progress.piece]);
             side.unframed -= 1;
@@ -242,6 +251,10 @@ impl Stream {
         let _inside = self.inside();
         let mark = self.setup.write_mark;
         loop {
+            if self.has_ended_writing() {
+                locked.unlock(false);
+                return self.write_end();
+            }
             if locked.side().unsent() <= mark {
                 locked.unlock(false);
                 return Status::Ok;
@@ -258,6 +271,10 @@ impl Stream {
                 None => return self.write_end(),
             }
         }
+    }
+
+    fn has_ended_writing(&self) -> bool {
+        self.has_settled() || self.write_word() & FREED != 0
     }
 
     fn wait_for_room<'a>(
@@ -348,6 +365,7 @@ impl Stream {
             return None;
         }
         let mut locked = Locked::new(self, self.lock_write(), true);
+        locked.assert_seated();
         self.serve(locked.side());
         Some(locked)
     }

@@ -1,0 +1,200 @@
+//! What holds at the end of a stream: who wakes, who lets the socket go, and when the memory may be given back.
+
+use super::check::{fails, holds};
+use super::driving::{Actor, run};
+use super::stream::{Bug, READABLE, Setup, Status, Stream, Timeout};
+use super::writing::{SMALL, TWO_FRAMES};
+use loom::sync::atomic::Ordering;
+
+const GIVEN_BACK: &str = "memory that was given back";
+
+/// A stream that ends; at rest its socket was shut down once and the poller has let go of it.
+fn ends(setup: Setup, actors: &'static [Actor]) -> impl Fn() + Send + Sync {
+    move || {
+        let stream = Stream::new(setup);
+        run(&stream, actors);
+        assert_eq!(stream.ends.load(Ordering::Relaxed), 1, "the socket is shut down once");
+        assert_eq!(stream.system().watched(), None, "the poller has let go");
+    }
+}
+
+fn read_until_end(stream: &Stream, expected: Status) {
+    assert_eq!(stream.read(1, Timeout::Never), Err(expected), "what ends a blocked read");
+}
+
+const CLOSED_BY_PEER: &[Actor] = &[
+    |stream| {
+        stream.kernel().peer_sends(b"C");
+        stream.kernel().peer_ends();
+    },
+    |stream| read_until_end(stream, Status::Ended),
+];
+
+const CLOSED_HERE: &[Actor] = &[
+    |stream| {
+        assert_eq!(stream.close(), Status::Ok);
+        stream.system().peer_sends(b"C");
+        stream.system().peer_ends();
+    },
+    |stream| read_until_end(stream, Status::Ended),
+];
+
+#[test]
+fn a_blocked_read_ends_with_the_peers_close() {
+    holds(ends(Setup::default(), CLOSED_BY_PEER));
+}
+
+#[test]
+fn a_blocked_read_ends_with_a_local_close() {
+    holds(ends(Setup::default(), CLOSED_HERE));
+}
+
+#[test]
+fn an_end_that_is_not_marked_leaves_a_read_asleep() {
+    fails("", ends(Setup { bug: Bug::EndNotMarked, ..Setup::default() }, CLOSED_HERE));
+}
+
+const FAILED: &[Actor] = &[|stream| stream.fail(), |stream| read_until_end(stream, Status::Ended)];
+
+#[test]
+fn a_blocked_read_ends_with_a_failure() {
+    holds(ends(Setup::default(), FAILED));
+}
+
+/// Our Close after a failure is to reach the peer: what it still sends is discarded until it ends.
+const LINGERING: &[Actor] = &[|stream| stream.fail(), |stream| stream.system().peer_sends(b"1"), |stream| {
+    stream.system().peer_ends();
+}];
+
+#[test]
+fn a_stream_that_lingers_is_let_go_when_the_peer_ends() {
+    holds(ends(Setup { lingers: true, ..Setup::default() }, LINGERING));
+}
+
+#[test]
+fn a_lingering_stream_that_asks_for_itself_keeps_the_internal_thread_busy() {
+    const NEVER_ENDS: &[Actor] = &[|stream| stream.fail()];
+    let setup = Setup { bug: Bug::LingerNudges, lingers: true, ..Setup::default() };
+    fails("maximum number of branches", ends(setup, NEVER_ENDS));
+}
+
+#[test]
+fn a_stream_without_a_socket_that_asks_for_itself_keeps_the_internal_thread_busy() {
+    fails("maximum number of branches", ends(Setup { bug: Bug::SocketUnseen, ..Setup::default() }, FAILED));
+}
+
+#[test]
+fn an_end_that_nobody_is_told_of_keeps_the_socket() {
+    const FAILED_BESIDE_NOBODY: &[Actor] = &[|stream| {
+        let mut control = stream.control();
+        stream.settle(&mut control, false);
+    }];
+    holds(ends(Setup::default(), FAILED_BESIDE_NOBODY));
+    fails("shut down once", ends(Setup { bug: Bug::EndNotNudged, ..Setup::default() }, FAILED_BESIDE_NOBODY));
+}
+
+/// A stream that is freed while a call is inside: the memory is given back, and nobody touches it after that.
+fn freed(setup: Setup, actors: &'static [Actor]) -> impl Fn() + Send + Sync {
+    let setup = Setup { pins: true, ..setup };
+    move || {
+        let stream = Stream::new(setup);
+        run(&stream, actors);
+        assert!(stream.is_given_back(), "the memory is given back");
+        assert_eq!(stream.system().watched(), None, "the poller has let go");
+    }
+}
+
+const FREE: Actor = |stream| stream.free();
+
+const FREE_AND_READ: &[Actor] = &[FREE, |stream| {
+    assert_eq!(stream.read(1, Timeout::Never), Err(Status::State), "a freed stream answers STATE");
+}];
+
+const FREE_AND_SHORT_READ: &[Actor] = &[FREE, |stream| {
+    let _ = stream.read(1, Timeout::Zero);
+}];
+
+const FREE_AND_READ_TWO: &[Actor] = &[FREE, |stream| {
+    stream.read_two(1, Timeout::Zero);
+}];
+
+const FREE_AND_POLL: &[Actor] = &[FREE, |stream| {
+    stream.poll(1, READABLE, Timeout::Zero);
+}];
+
+const FREE_AND_WRITE: &[Actor] = &[FREE, |stream| {
+    stream.write(1, SMALL, false, Timeout::Zero);
+}];
+
+const FREE_AND_BLOCKED_WRITE: &[Actor] = &[FREE, |stream| {
+    assert_eq!(stream.write(1, TWO_FRAMES, false, Timeout::Never), Status::State, "a freed stream answers STATE");
+}];
+
+fn queued(bug: Bug) -> Setup {
+    Setup { bug, queued: Some(b'1'), ..Setup::default() }
+}
+
+fn with(bug: Bug) -> Setup {
+    Setup { bug, ..Setup::default() }
+}
+
+#[test]
+fn a_blocked_read_of_a_freed_stream_returns_and_the_memory_goes_after_it() {
+    holds(freed(with(Bug::None), FREE_AND_READ));
+}
+
+#[test]
+fn a_short_read_of_a_freed_stream_leaves_before_the_memory_goes() {
+    holds(freed(queued(Bug::None), FREE_AND_SHORT_READ));
+}
+
+#[test]
+fn a_batch_of_reads_of_a_freed_stream_keeps_the_memory() {
+    holds(freed(queued(Bug::None), FREE_AND_READ_TWO));
+}
+
+#[test]
+fn a_poll_of_a_freed_stream_keeps_the_memory() {
+    holds(freed(with(Bug::None), FREE_AND_POLL));
+}
+
+#[test]
+fn a_short_write_to_a_freed_stream_leaves_before_the_memory_goes() {
+    holds(freed(with(Bug::None), FREE_AND_WRITE));
+}
+
+#[test]
+fn a_blocked_write_to_a_freed_stream_returns_and_the_memory_goes_after_it() {
+    holds(freed(Setup { room: 0, ..Setup::default() }, FREE_AND_BLOCKED_WRITE));
+}
+
+#[test]
+fn a_free_that_is_not_marked_is_not_told_to_a_read() {
+    fails("answers STATE", freed(with(Bug::FreedNotMarked), FREE_AND_READ));
+}
+
+#[test]
+fn a_free_that_is_not_marked_is_not_told_to_a_write() {
+    let setup = Setup { room: 0, ..with(Bug::WriteFreedNotMarked) };
+    fails("answers STATE", freed(setup, FREE_AND_BLOCKED_WRITE));
+}
+
+#[test]
+fn a_read_that_is_not_seen_loses_its_memory() {
+    fails(GIVEN_BACK, freed(queued(Bug::ReaderUnseen), FREE_AND_SHORT_READ));
+}
+
+#[test]
+fn a_batch_of_reads_that_is_not_seen_loses_its_memory() {
+    fails(GIVEN_BACK, freed(queued(Bug::BatchUnpinned), FREE_AND_READ_TWO));
+}
+
+#[test]
+fn a_write_that_is_not_seen_loses_its_memory() {
+    fails(GIVEN_BACK, freed(with(Bug::WriterUnseen), FREE_AND_WRITE));
+}
+
+#[test]
+fn a_count_of_calls_that_is_only_loaded_may_miss_one() {
+    fails(GIVEN_BACK, freed(with(Bug::InsideLoaded), FREE_AND_POLL));
+}

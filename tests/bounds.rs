@@ -1,0 +1,207 @@
+//! What bounds memory and time where nobody reads: backpressure, control frames, streams without number.
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::time::Duration;
+use support::peer::{Peer, frame};
+use support::{BINARY, Call, FOREVER, Options, READABLE, Status, Stream, option, server, thread_count};
+
+/// How much a socket pair can hold beside the library: both buffers at their largest.
+const SYSTEM: usize = 12 << 20;
+
+/// Sends messages of one KiB until the client takes no more for a while; how many bytes it took.
+fn flood(socket: &mut std::net::TcpStream, limit: usize) -> usize {
+    let batch = frame(0x82, &[7; 1020]).repeat(64);
+    socket.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let mut sent = 0;
+    while sent < limit {
+        match socket.write(&batch[sent % batch.len()..]) {
+            Ok(size) => sent += size,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    sent
+}
+
+#[test]
+fn a_peer_that_floods_is_stopped_while_nobody_reads_and_nothing_is_lost() {
+    let peer = Peer::new(None);
+    let options = Options::with(option::READ_BUFFER_SIZE, 64 << 10);
+    let stream = Stream::open_with(&peer.url(), &options);
+    let mut connection = peer.open();
+    let sent = flood(&mut connection.socket, 64 << 20);
+    assert!(sent < SYSTEM + (64 << 10), "{sent} bytes were taken");
+    // It goes on as soon as somebody reads.
+    let reads = Call::begun(move || {
+        let mut count = 0;
+        while count < 20_000 {
+            assert_eq!(stream.read(FOREVER).unwrap().bytes(), [7; 1020]);
+            count += 1;
+        }
+        stream
+    });
+    connection.socket.set_write_timeout(Some(Duration::from_secs(60))).unwrap();
+    let batch = frame(0x82, &[7; 1020]);
+    let rest = batch.repeat(20_000);
+    connection.socket.write_all(&rest[sent..]).unwrap();
+    reads.join();
+}
+
+#[test]
+fn a_message_above_the_mark_is_held_to_the_mark_until_somebody_asks() {
+    let peer = Peer::new(None);
+    let options = Options::with(option::READ_BUFFER_SIZE, 64 << 10);
+    let stream = Stream::open_with(&peer.url(), &options);
+    let mut connection = peer.open();
+    let size = 32 << 20;
+    let message = frame(0x82, &vec![7; size]);
+    connection.socket.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let mut sent = 0;
+    while let Ok(count) = connection.socket.write(&message[sent..]) {
+        sent += count;
+        assert!(sent < SYSTEM + (64 << 10), "{sent} bytes were taken");
+    }
+    let read = Call::begun(move || stream.read(FOREVER).map(|message| message.bytes().len()));
+    connection.socket.set_write_timeout(Some(Duration::from_secs(60))).unwrap();
+    connection.socket.write_all(&message[sent..]).unwrap();
+    assert_eq!(read.join(), Ok(size));
+}
+
+#[test]
+fn pings_are_answered_in_order_when_nobody_reads() {
+    let (url, id) = server().recorded("/ping?n=20&payload=p&close=4000");
+    let stream = Stream::opened(&url);
+    assert_eq!(stream.closed_cleanly().code, 4000);
+    let record = server().record(&id).lawful();
+    assert_eq!(record.count("pong"), 20);
+}
+
+#[test]
+fn pings_are_answered_while_a_reader_a_poll_or_a_wait_is_blocked() {
+    for how in ["read", "poll", "closed"] {
+        let peer = Peer::new(None);
+        let stream = Stream::open(&peer.url());
+        let mut connection = peer.open();
+        assert_eq!(stream.wait_opened(FOREVER), Status::Ok);
+        let share = stream.reference();
+        let call = Call::blocked(move || match how {
+            "read" => share.refused_read(FOREVER),
+            "poll" => share.poll(READABLE, FOREVER).unwrap_err(),
+            _ => share.wait_closed(FOREVER).0,
+        });
+        for round in 0..20 {
+            connection.send(&frame(0x89, &[round]));
+            let pong = connection.receive().expect("a pong");
+            assert_eq!((pong.first, pong.payload), (0x8A, vec![round]), "{how}");
+        }
+        assert!(!call.is_finished(), "{how}");
+        stream.free();
+        assert_eq!(call.join(), Status::State);
+    }
+}
+
+#[test]
+fn pings_are_answered_within_moments_after_a_read_has_returned() {
+    let peer = Peer::new(None);
+    let stream = Stream::open(&peer.url());
+    let mut connection = peer.open();
+    for round in 0..100 {
+        connection.send(&frame(0x81, b"message"));
+        stream.reads_text("message");
+        connection.send(&frame(0x89, &[round]));
+        let pong = connection.receive().expect("a pong");
+        assert_eq!(pong.payload, [round]);
+        if round % 3 == 0 {
+            connection.send(&[frame(0x81, b"message"), frame(0x89, b"behind")].concat());
+            stream.reads_text("message");
+            assert_eq!(connection.receive().expect("a pong").payload, b"behind");
+        }
+    }
+}
+
+/// What a client that had no room sends: the bytes of its messages, its pongs, whether its Close came.
+fn drain(connection: &mut support::peer::Connection, pongs_max: usize) -> (usize, Vec<u8>, bool) {
+    let (mut received, mut pongs) = (0, Vec::new());
+    while pongs.len() < pongs_max {
+        let frame = connection.receive().expect("a frame");
+        match frame.first & 0x0F {
+            8 => return (received, pongs, true),
+            10 => pongs.extend(frame.payload),
+            _ => received += frame.payload.len(),
+        }
+    }
+    (received, pongs, false)
+}
+
+#[test]
+fn of_pings_to_a_peer_that_takes_nothing_the_last_sixteen_are_answered() {
+    for closes in [false, true] {
+        let peer = Peer::new(Some(65536));
+        let stream = Stream::open(&peer.url());
+        let mut connection = peer.open();
+        assert_eq!(stream.wait_opened(FOREVER), Status::Ok);
+        let size = 16 << 20;
+        assert_eq!(stream.write(BINARY, &vec![0; size], 0), Status::Queued);
+        for round in 0..40 {
+            connection.send(&frame(0x89, &[round]));
+        }
+        connection.send(&frame(0x81, b"behind the pings"));
+        stream.reads_text("behind the pings");
+        // RFC 6455 §5.5.2: a ping is answered unless a Close was received, not unless one is about to be sent.
+        if closes {
+            assert_eq!(stream.close(1000, ""), Status::Ok);
+        }
+        let last: Vec<u8> = (24..40).collect();
+        assert_eq!(drain(&mut connection, 16), (size, last, false), "closes: {closes}");
+        assert!(!closes || drain(&mut connection, 1).2);
+    }
+}
+
+#[test]
+fn a_pong_goes_between_the_frames_of_a_message_that_is_being_written() {
+    let peer = Peer::new(None);
+    let stream = Stream::open(&peer.url());
+    let mut connection = peer.open();
+    let share = stream.reference();
+    let size = 32 << 20;
+    let write = Call::blocked(move || share.write(BINARY, &vec![0; size], FOREVER));
+    connection.send(&frame(0x89, b"now"));
+    let (mut received, mut before) = (0, None);
+    while received < size {
+        let frame = connection.receive().expect("a frame");
+        if frame.first == 0x8A {
+            before = Some(received);
+        } else {
+            received += frame.payload.len();
+        }
+    }
+    assert_eq!(write.join(), Status::Ok);
+    assert!(before.is_some_and(|before| before < size), "{before:?}");
+}
+
+#[test]
+fn the_socket_of_an_ended_stream_is_closed_before_free() {
+    let peer = Peer::new(None);
+    let stream = Stream::open(&peer.url());
+    let mut connection = peer.open();
+    connection.send(&frame(0x88, &[3, 232]));
+    stream.closed_cleanly();
+    assert_eq!(connection.receive().expect("the reply").first, 0x88);
+    let mut rest = Vec::new();
+    assert_eq!(connection.socket.read_to_end(&mut rest).expect("an end in order"), 0);
+    drop(stream);
+}
+
+#[test]
+fn many_streams_at_once_take_no_thread_each() {
+    let streams: Vec<_> = (0..200).map(|_| Stream::open(&server().url("/echo"))).collect();
+    for stream in &streams {
+        stream.writes_text("all");
+    }
+    for stream in &streams {
+        stream.reads_text("all");
+    }
+    assert!(thread_count("wsstream") <= 8, "{} threads", thread_count("wsstream"));
+}

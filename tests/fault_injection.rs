@@ -1,0 +1,318 @@
+//! Bugs and refusals inside the library, made on purpose: one stream ends with them, the others go on.
+#![cfg(feature = "fault-injection")]
+
+mod support;
+
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use support::{
+    BINARY, Call, Cause, FIN, FOREVER, MORE, Options, READABLE, Status, Stream, TEXT, WRITABLE,
+    descriptor_count, option, server, thread_count, until,
+};
+use wsstream::fault::{Fault, On, arm, disarm, fired};
+use wsstream::memory::chunk::live_bytes;
+
+/// Faults are the process's: the tests take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
+struct Turn(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
+
+impl Turn {
+    fn take() -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        disarm();
+        server();
+        Self(turn)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        disarm();
+    }
+}
+
+const POINTS: [&str; 12] = [
+    "proto.decode",
+    "proto.handshake",
+    "runtime.connected",
+    "runtime.deadline",
+    "runtime.ready",
+    "runtime.sweep",
+    "stream.pump",
+    "stream.read",
+    "stream.serve",
+    "stream.write",
+    "memory.chunk",
+    "memory.random",
+];
+
+/// A life that comes by every place on both threads, whatever happens on the way; how it ended.
+fn live() -> (Status, Cause) {
+    let options = Options::with(option::CLOSE_TIMEOUT_MS, 2000);
+    let Ok(stream) = Stream::try_open(&server().url("/ping_echo"), Some(&options)) else {
+        return (Status::Resource, Cause::Resource);
+    };
+    live_with(&stream)
+}
+
+fn live_with(stream: &Stream) -> (Status, Cause) {
+    stream.wait_opened(5000);
+    stream.write(TEXT, b"small", 5000);
+    let _ = stream.read(500);
+    stream.write_some(TEXT, b"gathered", FIN | MORE, 5000);
+    let _ = stream.read(500);
+    stream.write(BINARY, &vec![7; 2 << 20], 5000);
+    let _ = stream.read(2000);
+    // Nobody reads: the sweep and the poller take over.
+    stream.write(TEXT, b"read ahead", 5000);
+    let _ = stream.poll(WRITABLE, 5000);
+    std::thread::sleep(Duration::from_millis(20));
+    let _ = stream.poll(READABLE, 500);
+    let _ = stream.read(500);
+    stream.flush(5000);
+    stream.close(1000, "");
+    let (status, info) = stream.wait_closed(FOREVER);
+    (status, info.expect("it has settled").cause)
+}
+
+fn is_internal(end: (Status, Cause)) -> bool {
+    end == (Status::Internal, Cause::Internal)
+}
+
+#[test]
+fn a_panic_anywhere_ends_one_stream_and_no_other() {
+    let _turn = Turn::take();
+    assert_eq!(live(), (Status::Ok, Cause::None));
+    let mut reached = Vec::new();
+    for point in POINTS {
+        for on in [On::Caller, On::Internal] {
+            for skip in [0, 1] {
+                let bystander = Stream::opened(&server().url("/echo"));
+                arm(point, Fault::Panic, on, skip);
+                let end = live();
+                let has_fired = fired(point);
+                disarm();
+                if has_fired {
+                    reached.push((point, on));
+                }
+                // The next life is undisturbed, and so is who looked on, unless it was the one that was hit.
+                let next = live();
+                assert_eq!(next, (Status::Ok, Cause::None), "after {point} {on:?} {skip}");
+                let is_hit = bystander.wait_closed(0).0 == Status::Internal;
+                let ended = u32::from(is_internal(end) || end.1 == Cause::Resource) + u32::from(is_hit);
+                assert!(ended <= 1, "{point} {on:?} {skip}: {end:?}");
+                if !is_hit {
+                    bystander.writes_text("goes on");
+                    bystander.reads_text("goes on");
+                }
+            }
+        }
+    }
+    let missed: Vec<_> =
+        POINTS.iter().filter(|point| !reached.iter().any(|(name, _)| name == *point)).collect();
+    assert!(missed.is_empty(), "no life comes by {missed:?}; reached {reached:?}");
+}
+
+#[test]
+fn after_a_panic_every_call_answers_internal_and_nothing_hangs() {
+    let _turn = Turn::take();
+    let stream = Stream::opened(&server().url("/echo"));
+    let share = stream.reference();
+    let closed = Call::blocked(move || share.wait_closed(FOREVER).0);
+    arm("stream.write", Fault::Panic, On::Caller, 0);
+    assert_eq!(stream.write(BINARY, &vec![0; 2 << 20], FOREVER), Status::Internal);
+    assert_eq!(closed.join(), Status::Internal);
+    let (status, info) = stream.wait_closed(0);
+    let info = info.unwrap();
+    assert_eq!((status, info.cause, info.clean, info.code), (Status::Internal, Cause::Internal, false, 1006));
+    assert!(info.detail.contains("stream.write"), "{info:?}");
+    assert_eq!((stream.refused_read(0), stream.refused_read(FOREVER)), (Status::Internal, Status::Internal));
+    assert_eq!(stream.write(TEXT, b"x", FOREVER), Status::Internal);
+    assert_eq!(stream.flush(FOREVER), Status::Internal);
+    assert_eq!((stream.wait_opened(0), stream.close(1000, "")), (Status::Ok, Status::Ok));
+    assert_eq!(stream.poll(31, FOREVER), Ok(31));
+}
+
+#[test]
+fn a_panic_of_the_internal_thread_wakes_a_blocked_reader() {
+    let _turn = Turn::take();
+    for point in ["stream.pump", "proto.decode"] {
+        let stream = Stream::opened(&server().url("/echo"));
+        let share = stream.reference();
+        let read = Call::blocked(move || share.refused_read(FOREVER));
+        arm(point, Fault::Panic, On::Caller, 0);
+        stream.write(TEXT, b"x", 0);
+        assert_eq!(read.join(), Status::Internal, "{point}");
+        disarm();
+    }
+}
+
+#[test]
+fn the_end_of_the_internal_loop_settles_every_stream_and_the_next_open_starts_anew() {
+    let _turn = Turn::take();
+    for _ in 0..3 {
+        let streams: Vec<_> = (0..10).map(|_| Stream::opened(&server().url("/echo"))).collect();
+        let connecting = Stream::open(&server().url("/handshake?stall=1"));
+        let share = streams[0].reference();
+        let read = Call::blocked(move || share.refused_read(FOREVER));
+        arm("runtime.loop", Fault::Panic, On::Internal, 0);
+        // Something for the loop to come round.
+        let more = Stream::try_open(&server().url("/echo"), None);
+        for stream in streams.iter().chain([&connecting]).chain(more.iter()) {
+            assert_eq!(stream.wait_closed(FOREVER).0, Status::Internal);
+        }
+        assert_eq!(read.join(), Status::Internal);
+        assert!(fired("runtime.loop"));
+        disarm();
+        assert_eq!(live(), (Status::Ok, Cause::None));
+    }
+}
+
+#[test]
+fn callbacks_run_after_a_panic() {
+    let _turn = Turn::take();
+    let stream = Stream::opened(&server().url("/echo"));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    stream.on_closed(move |_, status, info| sender.send((status, info.cause)).unwrap());
+    arm("stream.write", Fault::Panic, On::Caller, 0);
+    stream.write(BINARY, &vec![0; 2 << 20], FOREVER);
+    assert_eq!(receiver.recv().unwrap(), (Status::Internal, Cause::Internal));
+}
+
+#[test]
+fn a_system_call_that_fails_ends_one_stream_with_its_error() {
+    let _turn = Turn::take();
+    for (point, errors) in
+        [("net.receive", [Cause::System, Cause::Truncated]), ("net.send", [Cause::System; 2])]
+    {
+        for on in [On::Caller, On::Internal] {
+            for skip in [0, 1, 2] {
+                let bystander = Stream::opened(&server().url("/echo"));
+                arm(point, Fault::Fail, on, skip);
+                let end = live();
+                let has_fired = fired(point);
+                disarm();
+                let good = end == (Status::Ok, Cause::None);
+                let failed = end.0 == Status::Connection && errors.contains(&end.1);
+                assert!(good || (has_fired && failed), "{point} {on:?} {skip}: {end:?}");
+                assert_eq!(live(), (Status::Ok, Cause::None));
+                if bystander.wait_closed(0).0 == Status::Again {
+                    bystander.writes_text("goes on");
+                    bystander.reads_text("goes on");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn refused_memory_and_random_bytes_are_resource_errors_of_one_stream() {
+    let _turn = Turn::take();
+    for point in ["memory.chunk", "memory.random"] {
+        for on in [On::Caller, On::Internal] {
+            for skip in 0..4 {
+                arm(point, Fault::Fail, on, skip);
+                let end = live();
+                disarm();
+                let good = end == (Status::Ok, Cause::None);
+                assert!(good || end.1 == Cause::Resource, "{point} {on:?} {skip}: {end:?}");
+                assert_eq!(live(), (Status::Ok, Cause::None));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refused_wake_descriptor_is_a_resource_error_of_the_call_alone() {
+    let _turn = Turn::take();
+    let stream = Stream::opened(&server().url("/echo"));
+    let calls: [fn(&Stream) -> Status; 4] = [
+        |stream| stream.refused_read(FOREVER),
+        |stream| stream.poll(READABLE, FOREVER).unwrap_err(),
+        |stream| stream.wait_closed(FOREVER).0,
+        |stream| stream.poll(8, FOREVER).unwrap_err(),
+    ];
+    for call in calls {
+        arm("stream.wake", Fault::Fail, On::Caller, 0);
+        assert_eq!(call(&stream), Status::Resource);
+        disarm();
+    }
+    stream.writes_text("goes on");
+    stream.reads_text("goes on");
+}
+
+/// Runs one test of this program in a process of its own; what that printed.
+fn alone(test: &str) -> (bool, String) {
+    let program = std::env::current_exe().expect("the path of this program");
+    let output =
+        Command::new(program).args(["--exact", test, "--nocapture", "-q"]).output().expect("it runs");
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_panic_of_the_library_prints_nothing() {
+    let (passed, printed) = alone("after_a_panic_every_call_answers_internal_and_nothing_hangs");
+    assert!(passed, "{printed}");
+    assert_eq!(printed, "");
+}
+
+#[test]
+fn panics_leave_no_descriptor_thread_or_memory_behind() {
+    let _turn = Turn::take();
+    live();
+    let steady = || {
+        let before = descriptor_count();
+        std::thread::sleep(Duration::from_millis(1200));
+        (descriptor_count() == before).then_some((before, live_bytes()))
+    };
+    let mut found = steady();
+    until(|| {
+        found = found.or_else(steady);
+        found.is_some()
+    });
+    let (descriptors, bytes) = found.expect("the loop ends with it");
+    for point in POINTS {
+        for on in [On::Caller, On::Internal] {
+            arm(point, Fault::Panic, on, 0);
+            live();
+            disarm();
+        }
+    }
+    until(|| descriptor_count() <= descriptors && live_bytes() <= bytes);
+    assert!(thread_count("wsstream") <= 2, "{} threads", thread_count("wsstream"));
+}
+
+#[test]
+fn what_nobody_reads_is_held_to_the_read_buffer() {
+    let _turn = Turn::take();
+    until(|| live_bytes() == 0);
+    for size in [0, 10, 1000, 100_000, 30_000_000] {
+        let options = Options::with(option::READ_BUFFER_SIZE, 100_000);
+        let stream = Stream::opened_with(&server().url(&format!("/count?n=0&size={size}")), &options);
+        // It has stopped when nothing changes any more.
+        let mut before = 0;
+        until(|| {
+            std::thread::sleep(Duration::from_millis(50));
+            let now = live_bytes();
+            std::mem::replace(&mut before, now) == now && now > 0
+        });
+        // The mark, one receive beyond it, and what capacity exceeds content by.
+        assert!(live_bytes() <= 2 * (100_000 + 262_144), "{size}: {} bytes", live_bytes());
+        stream.free();
+        until(|| live_bytes() == 0);
+    }
+}
+
+#[test]
+fn an_idle_stream_holds_no_receive_buffer() {
+    let _turn = Turn::take();
+    until(|| live_bytes() == 0);
+    let streams: Vec<_> = (0..50).map(|_| Stream::opened(&server().url("/echo"))).collect();
+    for stream in &streams {
+        stream.writes_text("hi");
+        stream.reads_text("hi");
+    }
+    until(|| live_bytes() == 0);
+}
