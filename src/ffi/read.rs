@@ -71,8 +71,7 @@ pub unsafe extern "C" fn wsstream_read(
     enter!(stream, |call| {
         let out = call.output(out)?;
         let (stream, timeout) = call.stream(stream)?.live_within(timeout_ms)?;
-        out.set(stream.read(timeout)?.into());
-        Ok(Status::Ok)
+        Ok(stream.read(timeout, |message| out.set(message.into())))
     })
 }
 

@@ -212,7 +212,8 @@ impl Stream {
                     driving.leave();
                     slept
                 }
-                None => self.follow(OPENED, &mut deadline, timeout, is_last_look, || self.opened_status().is_some()),
+                None => self
+                    .follow(OPENED, &mut deadline, timeout, is_last_look, || self.opened_status().is_some()),
             };
             match slept {
                 Slept::Woken => {}

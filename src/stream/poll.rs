@@ -58,8 +58,9 @@ impl Stream {
                     if holding != 0 {
                         return self.polled(holding);
                     }
-                    if events & DRIVEN != 0 && self.read.load() & OWNER == INTERNAL {
-                        // Its work does not wait, and what it finds may be what is asked for.
+                    let word = self.read.load();
+                    if events & DRIVEN != 0 && (word & OWNER == INTERNAL || can_own(word)) {
+                        // The internal thread's work does not wait, and what it has found may be what is asked for.
                         std::thread::yield_now();
                         continue;
                     }
@@ -152,7 +153,9 @@ impl Stream {
                 return Status::Again;
             }
             let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
-            match self.wait_for(CLOSED, CLOSED, None, deadline, || self.closed.info().is_some() || self.is_freed()) {
+            match self
+                .wait_for(CLOSED, CLOSED, None, deadline, || self.closed.info().is_some() || self.is_freed())
+            {
                 Slept::Woken => {}
                 Slept::Over => return self.closed.info().map_or(Status::Again, |info| info.status),
                 Slept::Resource => return Status::Resource,

@@ -71,10 +71,14 @@ impl<'a> Driving<'a> {
     #[inline(always)]
     fn leave_quietly(mut self, queued: bool) {
         let Some(held) = self.held.take() else { return };
-        let pending = !held.input().is_empty();
-        if let Err(held) = self.stream.read.leave_quietly(held, queued, pending) {
-            self.held = Some(held);
-            self.leave();
+        let pending = held.has_input();
+        match self.stream.read.leave_quietly(held, queued, pending) {
+            // Nothing is left that a drop would have to do.
+            Ok(()) => std::mem::forget(self),
+            Err(held) => {
+                self.held = Some(held);
+                self.leave();
+            }
         }
     }
 
@@ -93,10 +97,10 @@ impl<'a> Driving<'a> {
             reader: self.reader,
             queued: held.has_queued(),
             throttled: throttled
-                || (stream.read.load() & THROTTLED != 0 && held.held() >= stream.limits.read_buffer_size),
+                || (stream.read.load() & THROTTLED != 0 && stream.budget(&held, Goal::Mark) == 0),
             armed,
             detached: held.transport.is_none(),
-            pending: !armed && !held.input().is_empty(),
+            pending: !armed && held.has_input(),
         };
         let left = stream.read.leave(held, leave);
         if left.list {
@@ -151,18 +155,30 @@ pub(super) enum Slept {
 impl Stream {
     /// `wsstream_read`.
     #[inline(always)]
-    pub fn read(&self, timeout: Timeout) -> Result<Message, Status> {
-        let Ok(held) = self.read.enter() else { return self.read_slowly(None, timeout) };
-        let mut driving = Driving::new(self, held, true);
-        let side = driving.side();
-        // While the handshake lasts or after the end the word has refused, or there is no chunk.
-        if !side.has_queued() {
-            if let Some(message) = side.take_short() {
-                driving.leave_quietly(false);
-                return Ok(message);
+    pub fn read(&self, timeout: Timeout, take: impl FnOnce(Message)) -> Status {
+        let result = match self.read.enter() {
+            Ok(held) => {
+                let mut driving = Driving::new(self, held, true);
+                let side = driving.side();
+                // While the handshake lasts or after the end the word has refused, or there is no chunk.
+                if !side.has_queued() {
+                    if let Some(message) = side.take_short() {
+                        driving.leave_quietly(false);
+                        take(message);
+                        return Status::Ok;
+                    }
+                }
+                self.read_here(driving, timeout)
             }
+            Err(_) => self.read_slowly(None, timeout),
+        };
+        match result {
+            Ok(message) => {
+                take(message);
+                Status::Ok
+            }
+            Err(status) => status,
         }
-        self.read_here(driving, timeout)
     }
 
     /// The next message where that needs no system call, else the slow way.
@@ -195,10 +211,10 @@ impl Stream {
         let _inside = self.inside();
         let mut timeout = timeout;
         for count in 0..capacity {
-            match self.read(timeout) {
-                Ok(message) => take(message),
-                Err(_) if count > 0 => break,
-                Err(status) => return status,
+            match self.read(timeout, &mut *take) {
+                Status::Ok => {}
+                _ if count > 0 => break,
+                status => return status,
             }
             timeout = Timeout(0);
             // What would need a system call is left for the next call.

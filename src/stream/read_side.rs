@@ -98,6 +98,12 @@ impl ReadSide {
         self.chunk.as_ref().map_or(&[], |chunk| &chunk.filled()[self.start..])
     }
 
+    /// Whether bytes came that are not decoded.
+    #[inline]
+    pub fn has_input(&self) -> bool {
+        self.chunk.as_ref().is_some_and(|chunk| chunk.len() > self.start)
+    }
+
     /// Gives what came to the reader of the opening handshake's answer; None: more has to be received.
     pub fn read_opening(&mut self) -> Option<Progress> {
         let input = &self.chunk.as_ref()?.filled()[self.start..];

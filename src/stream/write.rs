@@ -57,7 +57,11 @@ impl<'a> Locked<'a> {
             return Err(self);
         }
         match stream.write.unlock_quietly(held, out, held_back) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                // Nothing is left that a drop would have to do.
+                std::mem::forget(self);
+                Ok(())
+            }
             Err(held) => {
                 self.held = Some(held);
                 Err(self)

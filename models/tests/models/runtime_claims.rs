@@ -86,7 +86,7 @@ impl Internal {
             }
             self.handle_commands();
             if is_raised && self.runtime.bug == Bug::StoresAfterCommands {
-                self.runtime.notified.store(false, Ordering::SeqCst);
+                self.runtime.notified.swap(false, Ordering::SeqCst);
             }
             if std::mem::take(&mut self.sweeps) {
                 self.sweep();
@@ -97,13 +97,13 @@ impl Internal {
     fn handle_wake(&mut self) {
         match self.runtime.bug {
             Bug::StoresBeforeClear => {
-                self.runtime.notified.store(false, Ordering::SeqCst);
+                self.runtime.notified.swap(false, Ordering::SeqCst);
                 self.runtime.wake.lock().unwrap().0 = false;
             }
             Bug::StoresAfterCommands => self.runtime.wake.lock().unwrap().0 = false,
             _ => {
                 self.runtime.wake.lock().unwrap().0 = false;
-                self.runtime.notified.store(false, Ordering::SeqCst);
+                self.runtime.notified.swap(false, Ordering::SeqCst);
             }
         }
     }
@@ -133,13 +133,13 @@ impl Internal {
     }
 
     fn start_sweeping(&mut self) {
-        self.runtime.sweeping.store(true, Ordering::SeqCst);
+        self.runtime.sweeping.swap(true, Ordering::SeqCst);
         self.sweeps = true;
     }
 
     fn sweep(&mut self) {
         self.swept += std::mem::take(&mut self.listed);
-        self.runtime.sweeping.store(false, Ordering::SeqCst);
+        self.runtime.sweeping.swap(false, Ordering::SeqCst);
         if self.runtime.bug != Bug::SweepDoesNotLookAgain {
             // Who listed a stream before that store did not wake this thread: look once more.
             self.handle_commands();
