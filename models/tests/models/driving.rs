@@ -7,7 +7,9 @@ use super::writing::Locked;
 use loom::sync::atomic::Ordering;
 use std::sync::Arc;
 use wsstream_models::proto::closing::State;
-use wsstream_models::stream::read_word::{ARMED, CALLER, COUNT, DISCARD, INTERNAL, LINGER, OWNER, Reading, THROTTLED};
+use wsstream_models::stream::read_word::{
+    ARMED, CALLER, COUNT, DISCARD, INTERNAL, LINGER, OWNER, Reading, THROTTLED,
+};
 use wsstream_models::stream::write_word::{HELD, OUTARMED};
 
 /// `Wanted`.
@@ -209,7 +211,13 @@ impl Internal {
                 continue;
             }
             match work {
-                Work::Event { error } => self.want(stream.ready(true, error)),
+                Work::Event { error } => {
+                    self.want(stream.ready(true, error));
+                    if !stream.is_given_back() && stream.is_freed() {
+                        // Until `free` has settled it, what has come is reported again and again: others go on.
+                        loom::thread::yield_now();
+                    }
+                }
                 Work::Command(Command::Nudge) => self.want(stream.ready(false, false)),
                 Work::Command(Command::Connected) => {
                     if stream.connected() {

@@ -29,7 +29,9 @@ pub enum Command {
 /// What the internal thread does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    Event { error: bool },
+    Event {
+        error: bool,
+    },
     Command(Command),
     /// The time of a sweep has come.
     Sweep,
@@ -211,7 +213,8 @@ impl Kernel {
 
     /// `Internal::run`: events, then commands, then time.
     pub fn next(&self, is_sweeping: bool) -> Work {
-        let mut state = if is_sweeping { self.state() } else { self.sleep(INTERNAL_PLACE, Interest::default()) };
+        let mut state =
+            if is_sweeping { self.state() } else { self.sleep(INTERNAL_PLACE, Interest::default()) };
         if state.has_event() {
             // One event, and the registration is disarmed.
             state.watched = None;

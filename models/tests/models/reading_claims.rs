@@ -20,7 +20,12 @@ fn note_read(stream: &Stream, place: usize) {
 }
 
 /// One caller reads, the peer sends; the pings are answered and the stream is watched at the end.
-fn one_caller(bug: Bug, actors: &'static [Actor], messages: &'static [u8], pings: usize) -> impl Fn() + Send + Sync {
+fn one_caller(
+    bug: Bug,
+    actors: &'static [Actor],
+    messages: &'static [u8],
+    pings: usize,
+) -> impl Fn() + Send + Sync {
     move || {
         let stream = Stream::new(Setup { bug, ..Setup::default() });
         run(&stream, actors);
@@ -133,16 +138,23 @@ fn a_poll_returns_for_a_message_that_the_internal_thread_queued() {
 
 #[test]
 fn a_follower_that_does_not_say_that_it_waits_sleeps_for_ever() {
-    fails(DEADLOCK, two_callers(Bug::WaiterNotSaid, b"1", &[
-        |stream| {
-            poll_readable(stream, 1);
-            stream.kernel().peer_sends(b"2");
-        },
-        |stream| {
-            note_read(stream, 2);
-            note_read(stream, 2);
-        },
-    ]));
+    fails(
+        DEADLOCK,
+        two_callers(
+            Bug::WaiterNotSaid,
+            b"1",
+            &[
+                |stream| {
+                    poll_readable(stream, 1);
+                    stream.kernel().peer_sends(b"2");
+                },
+                |stream| {
+                    note_read(stream, 2);
+                    note_read(stream, 2);
+                },
+            ],
+        ),
+    );
 }
 
 #[test]
@@ -184,11 +196,14 @@ fn a_second_read_that_sits_down_takes_the_seat_away() {
 
 /// Reading stops at the mark of one message; a reader takes three.
 fn throttled(bug: Bug) -> impl Fn() + Send + Sync {
-    const ACTORS: &[Actor] = &[|stream| stream.kernel().peer_sends(b"3P"), |stream| {
-        for _ in 0..3 {
-            note_read(stream, 1);
-        }
-    }];
+    const ACTORS: &[Actor] = &[
+        |stream| stream.kernel().peer_sends(b"3P"),
+        |stream| {
+            for _ in 0..3 {
+                note_read(stream, 1);
+            }
+        },
+    ];
     move || {
         let stream = Stream::new(Setup { bug, arrived: b"12", read_mark: 1, ..Setup::default() });
         run(&stream, ACTORS);
@@ -406,10 +421,13 @@ fn an_internal_thread_that_owns_as_a_caller_hides_what_it_is_decoding() {
 
 /// A poll sleeps as owner; a read that may not wait comes.
 fn read_beside_sleeper(bug: Bug) -> impl Fn() + Send + Sync {
-    const ACTORS: &[Actor] = &[|stream| poll_readable(stream, 1), |stream| {
-        assert_eq!(stream.read(2, Timeout::Zero), Err(Status::Again));
-        stream.kernel().peer_sends(b"1");
-    }];
+    const ACTORS: &[Actor] = &[
+        |stream| poll_readable(stream, 1),
+        |stream| {
+            assert_eq!(stream.read(2, Timeout::Zero), Err(Status::Again));
+            stream.kernel().peer_sends(b"1");
+        },
+    ];
     move || {
         let stream = Stream::new(Setup { bug, ..Setup::default() });
         run(&stream, ACTORS);
@@ -449,7 +467,10 @@ fn cancelled(marks: u64) -> impl Fn() + Send + Sync {
         let before = word.mark(marks);
         let left_quietly = reading.join().unwrap();
         let was_inside = before & OWNER != 0;
-        assert!(!was_inside || left_quietly == Some(false), "a cancelled read leaves as if nothing had happened");
+        assert!(
+            !was_inside || left_quietly == Some(false),
+            "a cancelled read leaves as if nothing had happened"
+        );
     }
 }
 

@@ -7,8 +7,8 @@ use super::kernel::{Command, Kernel};
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex as Notes};
 use std::sync::atomic::AtomicBool as Plain;
+use std::sync::{Arc, Mutex as Notes};
 use wsstream_models::proto::closing::{self, Action, Input, State};
 use wsstream_models::stream::read_word::{self, ReadWord};
 use wsstream_models::stream::write_word::{self, WriteWord};
@@ -61,7 +61,6 @@ pub enum Bug {
     CallerAsInternal,
     ReaderUnseen,
     WriterUnseen,
-    InsideLoaded,
     BatchUnpinned,
     // The writing half.
     FlagBesideLock,
@@ -273,8 +272,7 @@ impl Stream {
         self.opened.store(true, Ordering::Release);
         self.read.open();
         self.write.open();
-        let leave =
-            read_word::Leave { queued, ..internal_leave() };
+        let leave = read_word::Leave { queued, ..internal_leave() };
         self.read.leave(read, leave);
         self.kernel.arm(super::kernel::Interest { read: true, write: false });
     }
@@ -362,10 +360,6 @@ impl Stream {
     }
 
     pub fn inside_count(&self) -> usize {
-        if self.has(Bug::InsideLoaded) {
-            return self.inside.load(Ordering::Acquire);
-        }
-        // A load may miss a call that has touched nothing else of the stream.
         self.inside.fetch_add(0, Ordering::AcqRel)
     }
 

@@ -348,7 +348,12 @@ impl Stream {
         }
     }
 
-    fn sleep_as_writer<'a>(&'a self, place: usize, mut locked: Locked<'a>, until: usize) -> Option<Locked<'a>> {
+    fn sleep_as_writer<'a>(
+        &'a self,
+        place: usize,
+        mut locked: Locked<'a>,
+        until: usize,
+    ) -> Option<Locked<'a>> {
         let has_transport = locked.side().transport.is_some();
         locked.unlock(true);
         self.kernel().enter(place, WRITABLE);

@@ -76,17 +76,20 @@ fn a_flag_beside_the_lock_strands_a_posted_frame() {
 
 #[test]
 fn bytes_that_are_sent_after_the_lock_was_let_go_come_out_of_order() {
-    const TWO_WRITERS: &[Actor] = &[|stream| {
-        let mut locked = super::writing::Locked::new(stream, stream.lock_write(), false);
-        locked.side().out.extend_from_slice(b"[]");
-        locked.side().is_deferred = true;
-        locked.side().in_frame = true;
-        let half = locked.side().out.pop();
-        locked.side().send(stream);
-        locked.side().out.extend(half);
-        locked.side().in_frame = false;
-        locked.unlock(false);
-    }, POST_PONG];
+    const TWO_WRITERS: &[Actor] = &[
+        |stream| {
+            let mut locked = super::writing::Locked::new(stream, stream.lock_write(), false);
+            locked.side().out.extend_from_slice(b"[]");
+            locked.side().is_deferred = true;
+            locked.side().in_frame = true;
+            let half = locked.side().out.pop();
+            locked.side().send(stream);
+            locked.side().out.extend(half);
+            locked.side().in_frame = false;
+            locked.unlock(false);
+        },
+        POST_PONG,
+    ];
     holds(sends(with(Bug::None), TWO_WRITERS, &[b'[', b']', PONG]));
     fails("inside another", sends(with(Bug::SentAfterUnlock), TWO_WRITERS, &[b'[', b']', PONG]));
 }
@@ -303,10 +306,13 @@ fn early_write(bug: Bug) -> Setup {
     Setup { bug, is_open: false, ..Setup::default() }
 }
 
-const WRITE_BEFORE_OPEN: &[Actor] = &[|stream| write(stream, 1, SMALL), |stream| {
-    stream.system().ask(Command::Connected);
-    stream.system().peer_sends(b"O");
-}];
+const WRITE_BEFORE_OPEN: &[Actor] = &[
+    |stream| write(stream, 1, SMALL),
+    |stream| {
+        stream.system().ask(Command::Connected);
+        stream.system().peer_sends(b"O");
+    },
+];
 
 #[test]
 fn a_write_waits_until_the_stream_is_open() {
