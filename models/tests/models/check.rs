@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 const PREEMPTIONS: usize = 2;
 /// How long one claim is explored; `WSSTREAM_MODEL_SECONDS` says otherwise. Most are through long before.
 const TIME_MAX: Duration = Duration::from_secs(6);
+/// A seeded mistake is found in a moment; a slow machine may take longer.
+const MISTAKE_TIME_MAX: Duration = Duration::from_secs(120);
 /// How many executions pass between two looks at the clock.
 const CLOCK_INTERVAL: usize = 500;
 /// More steps than any execution has that comes to an end.
@@ -22,11 +24,11 @@ fn time_max() -> Duration {
     seconds.map_or(TIME_MAX, Duration::from_secs)
 }
 
-fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+fn explore(preemptions: usize, time_max: Duration, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = BRANCHES_MAX;
-    builder.max_duration = Some(time_max());
+    builder.max_duration = Some(time_max);
     builder.checkpoint_interval = CLOCK_INTERVAL;
     builder.check(model);
 }
@@ -41,7 +43,7 @@ pub fn holds_within(preemptions: usize, model: impl Fn() + Send + Sync + 'static
     let count = std::sync::Arc::new(AtomicUsize::new(0));
     let counted = std::sync::Arc::clone(&count);
     let begin = Instant::now();
-    explore(preemptions, move || {
+    explore(preemptions, time_max(), move || {
         counted.fetch_add(1, Ordering::Relaxed);
         model();
     });
@@ -69,7 +71,7 @@ pub fn fails_within(preemptions: usize, expected: &str, model: impl Fn() + Send 
         }));
     });
     IS_QUIET.set(true);
-    let outcome = catch_unwind(AssertUnwindSafe(|| explore(preemptions, model)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| explore(preemptions, MISTAKE_TIME_MAX, model)));
     IS_QUIET.set(false);
     let panic = outcome.expect_err("loom did not find the seeded mistake");
     let said = panic

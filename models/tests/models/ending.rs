@@ -33,6 +33,12 @@ impl Stream {
     /// TCP has ended.
     pub fn handle_transport_ended(&self) {
         let mut control = self.control();
+        if control.state == State::ReplyDue {
+            // The reply was left to a thread that had the write word: it goes out before the end is judged.
+            drop(control);
+            self.serve_now();
+            control = self.control();
+        }
         if let Action::SettleClean | Action::SettleUnclean = control.step(Input::TransportEnded) {
             self.settle(&mut control, false);
         }

@@ -137,11 +137,6 @@ impl Kernel {
         self.state().wire.clone()
     }
 
-    /// What nobody has received.
-    pub fn arrived(&self) -> usize {
-        self.state().arrived.len()
-    }
-
     /// What the poller watches.
     pub fn watched(&self) -> Option<Interest> {
         self.state().watched

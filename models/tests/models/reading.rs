@@ -272,7 +272,8 @@ impl Stream {
 
     pub fn try_own(&self) -> Option<Driving<'_>> {
         let word = self.read_word();
-        if !can_own(word) && !(self.has(Bug::OwnedWhileDetached) && word & OWNER == 0) {
+        let owns_early = self.has(Bug::OwnedWhileDetached) && word & OWNER == 0;
+        if !can_own(word) && !owns_early {
             return None;
         }
         let who = if self.has(Bug::CallerAsInternal) { INTERNAL } else { CALLER };
@@ -333,22 +334,21 @@ impl Stream {
         slept
     }
 
+    /// A receive empties the socket, so one is enough.
     pub fn pump(&self, side: &mut ReadSide, goal: Goal, receives: bool) -> Pumped {
-        loop {
-            if let Some(pumped) = self.pump_decoded(side, goal) {
-                return pumped;
+        if let Some(pumped) = self.pump_decoded(side, goal) {
+            return pumped;
+        }
+        if side.transport.is_none() || !receives {
+            return Pumped::Starved;
+        }
+        match side.receive(self) {
+            None => {
+                self.see_to_end(side);
+                Pumped::Ended
             }
-            if side.transport.is_none() || !receives {
-                return Pumped::Starved;
-            }
-            match side.receive(self) {
-                None => {
-                    self.see_to_end(side);
-                    return Pumped::Ended;
-                }
-                Some(0) => return Pumped::Starved,
-                Some(_) => return self.pump_decoded(side, goal).unwrap_or(Pumped::Starved),
-            }
+            Some(0) => Pumped::Starved,
+            Some(_) => self.pump_decoded(side, goal).unwrap_or(Pumped::Starved),
         }
     }
 

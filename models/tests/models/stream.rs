@@ -60,7 +60,6 @@ pub enum Bug {
     SocketUnseen,
     CallerAsInternal,
     ReaderUnseen,
-    WriterUnseen,
     BatchUnpinned,
     // The writing half.
     FlagBesideLock,

@@ -429,6 +429,12 @@ impl Stream {
         }
     }
 
+    pub fn serve_now(&self) {
+        let mut locked = Locked::new(self, self.lock_write(), false);
+        self.serve(locked.side());
+        locked.unlock(false);
+    }
+
     pub fn serve(&self, side: &mut WriteSide) {
         side.send(self);
         let mut control = self.control();
@@ -459,6 +465,10 @@ impl Stream {
             return;
         }
         if !side.in_message && std::mem::take(&mut control.close) {
+            // RFC 6455 §5.5.2: only a Close that was received excuses from answering a ping.
+            if !is_reply {
+                side.out.extend(vec![PONG; std::mem::take(&mut control.pongs)]);
+            }
             side.out.push(OUR_CLOSE);
             side.close_framed = true;
             side.send(self);
@@ -503,6 +513,6 @@ impl Stream {
     /// `has_writer`.
     pub fn has_writer(&self) -> bool {
         let word = self.write_word();
-        !self.has(Bug::WriterUnseen) && word & (WRITER | LOCKED) != 0
+        word & (WRITER | LOCKED) != 0
     }
 }
