@@ -155,17 +155,13 @@ impl Internal {
         let mut events = Vec::new();
         loop {
             crate::fault::point("runtime.loop");
-            let mut ready = match timeout_at(self.next_time().into(), poller.readable_mut()).await {
-                Ok(ready) => Some(ready?),
-                Err(_) => None,
-            };
-            if let Some(ready) = ready.as_mut() {
+            if let Ok(ready) = timeout_at(self.next_time().into(), poller.readable_mut()).await {
+                let mut ready = ready?;
                 ready.get_inner_mut().take(&mut events)?;
                 if events.is_empty() {
                     ready.clear_ready();
                 }
             }
-            drop(ready);
             let poller = poller.get_ref();
             for event in events.drain(..) {
                 self.handle_event(poller, event);

@@ -38,6 +38,8 @@ pub(super) struct Control {
     pub peer_close: Option<(Option<u16>, String)>,
     /// The code in the Close that was given to the system.
     pub sent_code: u16,
+    /// Why the socket took no bytes; the end that a reader meets is that one's.
+    pub send_failed: Option<Ending>,
     pub initiator: Initiator,
     /// The closing handshake has begun, from either side.
     pub is_closing: bool,
@@ -57,6 +59,7 @@ impl Control {
             failing: None,
             peer_close: None,
             sent_code: 0,
+            send_failed: None,
             initiator: Initiator::None,
             is_closing: false,
             deadline,
@@ -149,9 +152,10 @@ impl Stream {
         match control.step(input) {
             Action::SettleClean => self.settle(&mut control, None, false),
             Action::SettleUnclean => {
-                let ending = match error {
-                    Some(error) => Ending::system(error),
-                    None => Ending::new(Cause::Truncated, "The peer ended TCP without a Close."),
+                let ending = match (control.send_failed.take(), error) {
+                    (Some(ending), _) => ending,
+                    (None, Some(error)) => Ending::system(error),
+                    (None, None) => Ending::new(Cause::Truncated, "The peer ended TCP without a Close."),
                 };
                 if control.initiator == Initiator::None {
                     control.initiator = Initiator::Transport;
@@ -260,7 +264,10 @@ impl Stream {
                 );
             }
             (_, Action::SettleUnclean) => {
-                let detail = "The peer did not answer the Close within the close timeout.";
+                let detail = match control.sent_code {
+                    0 => "What was written could not be sent within the close timeout, nor the Close behind it.",
+                    _ => "The peer did not answer the Close within the close timeout.",
+                };
                 self.settle(&mut control, Some(Ending::new(Cause::Timeout, detail)), false);
             }
             // After the end only lingering is left, and it is over.

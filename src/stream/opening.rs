@@ -178,6 +178,11 @@ impl Stream {
     /// TCP ended before the handshake was accepted (by the owner of the read word).
     pub(super) fn handle_opening_ended(&self, side: &mut ReadSide, error: Option<&std::io::Error>) {
         let refusal = side.opening.as_mut().map(ResponseReader::end);
+        let send_failed = self.control().send_failed.take();
+        if let Some(ending) = send_failed {
+            self.fail(ending, None);
+            return;
+        }
         match (error, refusal) {
             (None, Some(refusal)) if refusal.status == 0 => {
                 self.fail(Ending::new(Cause::Truncated, refusal.detail), None);

@@ -71,7 +71,7 @@ impl<'a> Driving<'a> {
     #[inline(always)]
     fn leave_quietly(mut self, queued: bool) {
         let Some(held) = self.held.take() else { return };
-        let pending = held.has_input();
+        let pending = held.has_chunk();
         match self.stream.read.leave_quietly(held, queued, pending) {
             // Nothing is left that a drop would have to do.
             Ok(()) => std::mem::forget(self),
@@ -100,7 +100,7 @@ impl<'a> Driving<'a> {
                 || (stream.read.load() & THROTTLED != 0 && stream.budget(&held, Goal::Mark) == 0),
             armed,
             detached: held.transport.is_none(),
-            pending: !armed && held.has_input(),
+            pending: !armed && held.has_chunk(),
         };
         let left = stream.read.leave(held, leave);
         if left.list {

@@ -98,10 +98,10 @@ impl ReadSide {
         self.chunk.as_ref().map_or(&[], |chunk| &chunk.filled()[self.start..])
     }
 
-    /// Whether bytes came that are not decoded.
+    /// Whether memory is held that a sweep may give back, and bytes in it that it may have to decode.
     #[inline]
-    pub fn has_input(&self) -> bool {
-        self.chunk.as_ref().is_some_and(|chunk| chunk.len() > self.start)
+    pub fn has_chunk(&self) -> bool {
+        self.chunk.is_some()
     }
 
     /// Gives what came to the reader of the opening handshake's answer; None: more has to be received.

@@ -66,7 +66,7 @@ pub struct Leave {
     pub armed: bool,
     /// The socket is gone.
     pub detached: bool,
-    /// A caller leaves bytes that are not decoded: the poller reports them no more, the sweep has to look.
+    /// A caller leaves a chunk: the poller reports no more what lies in it, so the sweep has to look.
     pub pending: bool,
 }
 

@@ -74,11 +74,15 @@ impl<'a> Locked<'a> {
         let stream = self.stream;
         let _inside = stream.inside();
         let mut broken = None;
+        let mut transport = None;
         while let Some(mut held) = self.held.take() {
             if held.is_deferred && !held.in_frame && held.leftover() == 0 {
                 stream.serve(&mut held);
             }
             broken = broken.or_else(|| held.broken.take());
+            if broken.is_some() {
+                transport = held.transport.clone();
+            }
             if stream.closed.info().is_some() {
                 held.drop_unsent();
             }
@@ -110,7 +114,7 @@ impl<'a> Locked<'a> {
             }
         }
         if let Some(error) = broken {
-            stream.handle_send_failed(&error);
+            stream.handle_send_failed(&error, transport.as_deref());
         }
     }
 }
@@ -661,9 +665,14 @@ impl Stream {
     }
 
     /// The socket refuses bytes: the reading half says why the connection ended, a Close among them.
-    fn handle_send_failed(&self, error: &std::io::Error) {
-        // Where another thread reads, it meets the end itself.
-        if self.drain_after_send_failed() && self.closed.info().is_none() {
+    fn handle_send_failed(&self, error: &std::io::Error, transport: Option<&Transport>) {
+        if !self.drain_after_send_failed() {
+            // Another thread reads, or this one further up: it meets the end, whatever the socket knows of it.
+            self.control().send_failed.get_or_insert_with(|| Ending::system(error));
+            if let Some(transport) = transport {
+                transport.end();
+            }
+        } else if self.closed.info().is_none() {
             self.handle_transport_ended(Some(error));
         }
     }
