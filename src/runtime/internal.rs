@@ -197,6 +197,10 @@ impl Internal {
         if !self.commands.is_empty() {
             self.runtime.notify();
         }
+        // Who lists a stream raises the flag after that: it may have been lowered in between.
+        if self.next_sweep.is_none() && self.runtime.sweeping.load(Ordering::SeqCst) {
+            self.start_sweeping();
+        }
     }
 
     fn handle_command(&mut self, poller: &Epoll, command: Command) {

@@ -23,7 +23,7 @@ impl<T: Send + 'static> Call<T> {
         let (sender, receiver) = channel();
         let thread = Builder::new().spawn(move || {
             let task = std::fs::read_link("/proc/thread-self").expect("Linux names it");
-            sender.send(format!("/proc/{}/status", task.display())).expect("the test waits for it");
+            sender.send(format!("/proc/{}", task.display())).expect("the test waits for it");
             call()
         });
         Self { thread: thread.expect("a thread"), task: receiver.recv().expect("its task") }
@@ -54,9 +54,17 @@ impl<T: Send + 'static> Call<T> {
     }
 }
 
-/// How often the thread has gone to sleep, if it sleeps.
+/// How often the thread has gone to sleep, if it sleeps in a system call. (A page that is not there yet may let it sleep
+/// as well, long before it makes the call.)
 fn asleep(task: &str) -> Option<String> {
-    let status = std::fs::read_to_string(task).ok()?;
+    let status = std::fs::read_to_string(format!("{task}/status")).ok()?;
+    // Where the system does not tell, the state alone has to do.
+    if let Ok(system_call) = std::fs::read_to_string(format!("{task}/syscall")) {
+        let number: i64 = system_call.split_whitespace().next()?.parse().ok()?;
+        if ![libc::SYS_poll, libc::SYS_futex].contains(&number) {
+            return None;
+        }
+    }
     let line = |name: &str| status.lines().find(|line| line.starts_with(name)).map(str::to_owned);
     line("State:")?.contains('S').then(|| line("voluntary_ctxt_switches:"))?
 }
