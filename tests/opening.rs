@@ -375,6 +375,7 @@ fn close_while_connecting_gives_up() {
     let stream = Stream::open(&url);
     let share = stream.reference();
     let waiting = Call::blocked(move || share.wait_opened(FOREVER));
+    server().meets(&id);
     assert_eq!(stream.close(4000, "ignored"), Status::Ok);
     assert_eq!(waiting.join(), Status::Connection);
     let info = stream.never_opens();

@@ -9,26 +9,29 @@
 //
 // Status     A call that can fail answers a wsstream_status: 0 is WSSTREAM_OK, positive an expected outcome, negative
 //            an error. Below, ERR_STATE stands for WSSTREAM_ERR_STATE, and so on. Checks come in this order:
-//            ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, the end of the half, AGAIN. errno after a call is
-//            unspecified.
+//            ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, the end of the half (also: freed), AGAIN. errno after
+//            a call is unspecified.
 // Handles    are opaque and good on any thread. NULL where a handle is needed is ERR_ARGUMENT ("" or NULL from
-//            functions that return texts), never a crash; freeing NULL does nothing. Output arguments are zeroed on
-//            every status but OK, unless a function says otherwise.
+//            functions that return texts), never a crash; freeing NULL does nothing. Output arguments are not NULL
+//            and are zeroed on every status but OK, unless a function says otherwise.
 // Texts      go in as pointer and size in bytes, UTF-8; for const char * the size WSSTREAM_NUL says "NUL-terminated".
-//            NULL is allowed where the size is 0. Payloads and buffers never take WSSTREAM_NUL: a size over
-//            PTRDIFF_MAX is ERR_ARGUMENT. Texts come out NUL-terminated and stay valid until the handle is freed.
+//            NULL is allowed where the size is 0, and only there. Payloads and buffers never take WSSTREAM_NUL
+//            (strlen them): a size over PTRDIFF_MAX is ERR_ARGUMENT. Texts come out NUL-terminated and stay valid until the handle is freed.
 //            Message data is not NUL-terminated.
 // Time       timeout_ms is in milliseconds. Negative (WSSTREAM_FOREVER) waits for ever; 0 never waits for the
 //            network. When time runs out the answer is AGAIN: reads and writes have then taken nothing; what a wait
-//            waits for goes on. A signal handler does not interrupt a call.
+//            waits for goes on. Only wsstream_wake ends a wait before its time, one for ever too; a signal handler
+//            does not.
 // Halves     Reading is one half, writing the other: one call at a time in each, a second one is ERR_BUSY at once.
 //            Everything else is welcome at any time from any thread.
-// Callbacks  run on a thread of the library and never inside a call of the program. In them every timeout other than
-//            0 is ERR_DEADLOCK. They must not throw, longjmp or pthread_exit: an exception ends the process with a
-//            message. Do not pthread_cancel a thread inside a call.
+// Callbacks  run on a thread of the library and never inside a call of the program. Return soon: the callbacks and
+//            openings of every stream wait meanwhile; give longer work to another thread. In them every timeout other
+//            than 0 is ERR_DEADLOCK. They must not throw, longjmp or pthread_exit: an exception ends the process with
+//            a message. Do not pthread_cancel a thread inside a call.
 // Bugs       of the library end that one stream with ERR_INTERNAL.
 // Manners    No signal handler, no SIGPIPE, nothing printed, no call to initialise. Descriptors are close-on-exec.
-//            The library's threads are named wsstream... and block every signal. It is never unloaded.
+//            The library's threads are named wsstream... and block every signal. It is never unloaded. The header is
+//            C99 and C++11.
 // fork       In the child, streams made before are dead: calls answer ERR_FORKED; wsstream_free releases the child's
 //            share and sends nothing. Options and messages go on working, and new streams may be opened.
 // Growth     wsstream_message and wsstream_chunk never change their size. What the library fills carries or takes a
@@ -109,24 +112,44 @@ extern "C" {
 //                        on; they wait for the opening inside their own timeout.
 //   wsstream_wait_opened answers OK once it is open. When it answers an error, wsstream_wait_closed has the reason.
 //   wsstream_read        gives one message after the other, each released with wsstream_message_release. DONE is the
-//                        end after a clean close; an unclean one is ERR_CONNECTION, and what was unread is gone
+//                        end after a clean close; an unclean one is ERR_CONNECTION, and throws unread messages away
 //                        unless the peer's Close had come.
 //   wsstream_write       OK and QUEUED both mean "taken": never send it again. AGAIN and errors mean "not taken", but
 //                        for ERR_STATE and ERR_CONNECTION to a write that was already on its way.
-//   wsstream_close       starts the closing handshake and returns. What was taken goes out first. Reading goes on:
-//                        what has arrived stays readable, then DONE. Writing is over: ERR_STATE.
-//   wsstream_wait_closed answers once both sides are done, at most the options' close timeout after wsstream_close.
+//   wsstream_close       starts the closing handshake and returns. What was taken goes out first. What the library
+//                        had received before stays readable, what comes later is dropped: read the answers you want
+//                        before you close. Writing is over: ERR_STATE.
+//   wsstream_wait_closed answers once both sides are done: the peer has CLOSE_TIMEOUT_MS from wsstream_close to answer
+//                        and a second more to end TCP.
 //   wsstream_free        ends what is left and gives the handle up, once. Messages outlive it.
 //
-// One thread that never blocks:
+// The order of an end: wsstream_close, then wsstream_wait_closed (or wsstream_read until DONE or an error, where unread
+// messages count), then wsstream_free.
 //
-//   write with timeout 0; on AGAIN ask wsstream_poll for WSSTREAM_WRITABLE and write again; on OK and QUEUED go on.
-//   read with timeout 0; on AGAIN ask wsstream_poll for WSSTREAM_READABLE and read again.
+// One thread that never blocks writes so, and reads alike with WSSTREAM_READABLE:
+//
+//     while (i < count) {
+//       status = wsstream_write(stream, WSSTREAM_BINARY, data[i], size[i], 0);
+//       if (status == WSSTREAM_OK || status == WSSTREAM_QUEUED) i++;   /* taken: on to the next */
+//       else if (status != WSSTREAM_AGAIN) break;                      /* the half has ended */
+//       else if (wsstream_poll(stream, WSSTREAM_WRITABLE, 0, &events) != WSSTREAM_OK) other_work();
+//     }
+//
+// At the end it closes, reads until DONE or an error, and polls for WSSTREAM_CLOSED. It polls only for what has answered
+// AGAIN: an ended half is readable and writable for ever.
+//
+// A thread that is blocked in wsstream_read is let go from another one by
+//
+//   wsstream_close       when the stream has ended, at the latest after the close timeout: it reads what was received
+//                        before, then DONE or ERR_CONNECTION. Join it before wsstream_free.
+//   wsstream_wake        at once, with AGAIN; the stream goes on.
+//   wsstream_free        at once, with ERR_STATE; what is unread is lost.
 //
 // Two threads, one that reads and one that writes, need nothing else. A thread that only writes to a peer that
 // answers can wait for ever once the answers exceed the read buffer: read on another thread, or poll for both events.
 //
-// Where one thread frees while others may still begin calls, the others hold a wsstream_ref each.
+// Where one thread frees while others may still begin calls, the others hold a wsstream_ref each. A thread that is
+// inside a call at that time and begins no other needs none.
 //
 // -------------------------------------------------------------------------------------------------------------------
 // OPTIONS
@@ -260,7 +283,7 @@ extern "C" {
 // THE LIBRARY
 
 // The version of this interface: a library fits when its upper 16 bits are the same and it is not smaller.
-#define WSSTREAM_ABI_VERSION 0x000100u
+#define WSSTREAM_ABI_VERSION 0x00000100u
 
 //@item wsstream_abi_version
 

@@ -8,18 +8,19 @@ use std::ffi::c_char;
 use crate::stream::{CloseInfo, Stream};
 
 /// How a stream ended. Written once before anybody can see it, never changed, readable from any thread until the
-/// stream is freed.
+/// stream is freed and every wsstream_ref is given up.
 #[repr(C)]
 pub struct wsstream_close_info {
     /// Bytes that this library filled; later versions append fields: ask with WSSTREAM_HAS.
     pub struct_size: usize,
     /// Of the peer's Close. 1005: it carried none; 1006: no Close was received.
     pub code: u16,
-    /// 1 when both sides sent a Close and no write was unfinished, else 0. Never derive it from the code.
+    /// 1 when both sides sent a Close and no write was unfinished, else 0; what wsstream_close gave up or dropped does
+    /// not count. Never derive it from the code.
     pub clean: u8,
     /// Who began the end: WSSTREAM_INITIATOR_*
     pub initiator: u8,
-    /// Where it ended: WSSTREAM_PHASE_*
+    /// Where it ended: WSSTREAM_PHASE_*; after a clean end WSSTREAM_PHASE_CLOSING.
     pub phase: u32,
     /// Why it ended, for decisions: WSSTREAM_CAUSE_*
     pub cause: u32,

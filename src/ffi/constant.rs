@@ -55,11 +55,11 @@ enumeration! {
         OPENED = stream::OPENED,
         /// wsstream_read has a whole message, the end or an error.
         READABLE = stream::READABLE,
-        /// wsstream_write would take a message, or answers the end of the half.
+        /// A write would have room, or meets the end of the half.
         WRITABLE = stream::WRITABLE,
         /// wsstream_wait_closed has its answer.
         CLOSED = stream::CLOSED,
-        /// wsstream_read_some has bytes, the end or an error.
+        /// Bytes of a message are here, the end or an error: for wsstream_read_some, which is not in this version.
         READABLE_SOME = stream::READABLE_SOME,
     }
 }

@@ -116,13 +116,13 @@ pub unsafe extern "C" fn wsstream_options_add_header(
     })
 }
 
-/// Sets an option that is a number; the list of WSSTREAM_OPTION_* has the defaults and units.
+/// Sets an option that is a number; the list of WSSTREAM_OPTION_* has units, ranges and defaults.
 ///
 /// Ownership: nothing changes hands.
 /// Threads:   any.
 /// Blocking:  never.
-/// Errors:    ERR_ARGUMENT (also: a value out of range, or an option that is a text), ERR_UNSUPPORTED (unknown
-///            option).
+/// Errors:    ERR_ARGUMENT (also: a value out of range, or an option that is a text), ERR_UNSUPPORTED (an unknown
+///            option, or one that the list marks as not in this version; its default has no effect either).
 /// Lifetime:  counts for streams opened afterwards; a later call replaces the value.
 /// Since:     0.1
 #[unsafe(no_mangle)]
@@ -139,8 +139,8 @@ pub unsafe extern "C" fn wsstream_options_set_number(
 /// Ownership: text is copied.
 /// Threads:   any.
 /// Blocking:  never.
-/// Errors:    ERR_ARGUMENT (also: not a legal value, or an option that is a number), ERR_UNSUPPORTED (unknown
-///            option).
+/// Errors:    ERR_ARGUMENT (also: not a legal value, or an option that is a number), ERR_UNSUPPORTED (an unknown
+///            option, or one that the list marks as not in this version: all of them).
 /// Lifetime:  counts for streams opened afterwards; a later call replaces the text.
 /// Since:     0.1
 #[unsafe(no_mangle)]

@@ -55,10 +55,13 @@ pub struct wsstream_chunk {
 /// Threads:   any; one at a time in the read half, a second one answers ERR_BUSY at once.
 /// Blocking:  up to timeout_ms for a whole message, also while connecting; not with 0.
 /// Errors:    AGAIN (nothing was taken), DONE (the readable side has ended), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK,
-///            ERR_BUSY, ERR_STATE (freed, or inside a message begun with wsstream_read_some), ERR_CONNECTION,
-///            ERR_ABORTED, ERR_INTERNAL.
+///            ERR_BUSY, ERR_STATE (freed, or inside a message begun with wsstream_read_some), ERR_CONNECTION (the
+///            end was not clean), ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
 /// Lifetime:  the bytes stay valid until the message is released, on any thread, also after wsstream_free.
 /// Since:     0.1
+///
+/// After a clean end, and after an unclean one with a Close of the peer, what was received before is read first, then
+/// comes DONE or ERR_CONNECTION. After any other end unread messages are thrown away: ERR_CONNECTION at once.
 ///
 /// A message keeps the larger piece of memory alive that it was received into: copy what you keep for long. out is
 /// overwritten, so release the message of the last call first.
@@ -81,7 +84,7 @@ pub unsafe extern "C" fn wsstream_read(
 /// Threads:   any; one at a time in the read half, a second one answers ERR_BUSY at once.
 /// Blocking:  up to timeout_ms for the first message; not with 0.
 /// Errors:    AGAIN, DONE, ERR_ARGUMENT (also: capacity 0), ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE,
-///            ERR_CONNECTION, ERR_ABORTED, ERR_INTERNAL.
+///            ERR_CONNECTION, ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
 /// Lifetime:  as with wsstream_read.
 /// Since:     0.1
 ///

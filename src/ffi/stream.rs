@@ -54,8 +54,8 @@ pub unsafe extern "C" fn wsstream_open(
 /// Ownership: nothing changes hands.
 /// Threads:   any number of threads at once.
 /// Blocking:  up to timeout_ms; not with 0.
-/// Errors:    AGAIN, ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_CONNECTION (it could not be opened), ERR_ABORTED,
-///            ERR_STATE (freed), ERR_INTERNAL.
+/// Errors:    AGAIN, ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_CONNECTION (it could not be opened, or was closed
+///            before it was), ERR_ABORTED (by an aborter), ERR_STATE (freed), ERR_RESOURCE, ERR_INTERNAL.
 /// Lifetime:  once it is not AGAIN the answer stays the same for ever.
 /// Since:     0.1
 ///
@@ -75,13 +75,20 @@ pub unsafe extern "C" fn wsstream_wait_opened(stream: *mut wsstream, timeout_ms:
 /// Threads:   any, also inside callbacks and while other calls are in the stream.
 /// Blocking:  never; wsstream_wait_closed waits for the end.
 /// Errors:    ERR_ARGUMENT (also: a code outside 0 to 65535), ERR_FORKED, ERR_ACCESS (a code other than 1000 and
-///            3000 to 4999), ERR_SYNTAX (a reason over 123 bytes), ERR_STATE (freed).
+///            3000 to 4999), ERR_SYNTAX (a reason over 123 bytes), ERR_STATE (freed). None of them changes anything.
 /// Lifetime:  a closed stream may be closed again, which does nothing; it is not freed.
 /// Since:     0.1
 ///
-/// WSSTREAM_NO_CODE with an empty reason sends a Close without a body; with a reason it means 1000. What was written
-/// before goes out before the Close. Messages that have arrived stay readable. While connecting, this gives up the
-/// opening: code and reason are then not used.
+/// Messages that the library had received whole before the call stay readable (it receives up to READ_BUFFER_SIZE
+/// ahead of the reader); what comes later is dropped, answers to earlier writes too, and the end may still be clean.
+/// To get every answer, read it before you close.
+///
+/// What was written before goes out before the Close, as far as CLOSE_TIMEOUT_MS allows, which counts from this call.
+/// A message of wsstream_write_some without its WSSTREAM_FIN is given up; the end may still be clean.
+///
+/// WSSTREAM_NO_CODE without a reason (NULL, 0) sends a Close without a body; with a reason it means 1000. While
+/// connecting, this gives up the opening: code and reason are not used, waits and reads answer ERR_CONNECTION, writes
+/// ERR_STATE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_close(
     stream: *mut wsstream,
@@ -109,8 +116,9 @@ pub(super) fn check_code(code: i32) -> Result<(), Status> {
 /// Threads:   any number of threads at once.
 /// Blocking:  up to timeout_ms; not with 0.
 /// Errors:    AGAIN, ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_CONNECTION (not clean), ERR_ABORTED (the opening was
-///            aborted), ERR_STATE (freed), ERR_INTERNAL.
-/// Lifetime:  the info never changes and is valid until the stream is freed; the answer stays the same for ever.
+///            given up by an aborter), ERR_STATE (freed), ERR_RESOURCE, ERR_INTERNAL.
+/// Lifetime:  the info never changes and is valid until the stream is freed, or longer with wsstream_ref; the answer
+///            stays the same until then.
 /// Since:     0.1
 ///
 /// OK means a clean end. The info is set with OK, ERR_CONNECTION and ERR_ABORTED alike, NULL with AGAIN and when the
@@ -137,16 +145,18 @@ pub unsafe extern "C" fn wsstream_wait_closed(
 
 /// Ends the stream for everybody and gives its handle up.
 ///
-/// Ownership: takes the caller's reference, the one from wsstream_open.
+/// Ownership: takes the caller's reference, the one from wsstream_open: call it once.
 /// Threads:   any, also inside the stream's own callbacks; no call may begin on the pointer afterwards without a
 ///            reference.
-/// Blocking:  never for the network; waits for a callback of this stream that runs on another thread.
+/// Blocking:  never for the network; waits for a callback of this stream that runs on another thread: hold no lock
+///            that the callback takes.
 /// Errors:    none; NULL does nothing. Calls blocked in the stream answer ERR_STATE.
-/// Lifetime:  the handle, its texts and its info are invalid afterwards; messages stay valid until released.
+/// Lifetime:  the handle, its texts and its info are invalid afterwards, unless a wsstream_ref is held; messages stay
+///            valid until released.
 /// Since:     0.1
 ///
-/// Still connecting: that is given up. Open: a Close with code 1001 is sent if that needs no waiting, and written
-/// data may be dropped; to be sure of it, use wsstream_close and wsstream_wait_closed first. In the child of a fork
+/// Still connecting: that is given up. Open: a Close with code 1001 is sent if that needs no waiting. Unread messages
+/// are lost and written data may be; to be sure of both, see the order of an end below. In the child of a fork
 /// it sends nothing and releases the child's share of what the parent opened.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_free(stream: *mut wsstream) {
@@ -166,11 +176,14 @@ pub unsafe extern "C" fn wsstream_free(stream: *mut wsstream) {
 /// Adds a reference, which keeps the handle valid but not the connection.
 ///
 /// Ownership: the caller gives the reference up with wsstream_unref.
-/// Threads:   any; for threads that may begin calls while another one frees the stream.
+/// Threads:   any; take it for a thread that may begin calls while another one frees the stream, before it starts.
 /// Blocking:  never.
 /// Errors:    NULL for NULL.
-/// Lifetime:  the same pointer, valid until wsstream_unref; after wsstream_free every call on it answers ERR_STATE.
+/// Lifetime:  the same pointer, valid until wsstream_unref.
 /// Since:     0.1
+///
+/// After wsstream_free a reference keeps the handle, its texts and an info that was given out valid; every call that
+/// answers a status answers ERR_STATE, wsstream_wait_closed too: ask for the info before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_ref(stream: *mut wsstream) -> *mut wsstream {
     enter_or!(null_mut(), null_mut(), |call| {

@@ -136,7 +136,7 @@ fn outputs_are_zeroed_where_a_call_fails() {
     let mut stream = 8 as *mut wsstream;
     assert_eq!(as_c!(wsstream_open; null(), 1, null(), &raw mut stream), ARGUMENT);
     assert!(stream.is_null());
-    let mut info = 8 as *const _;
+    let mut info = std::ptr::dangling();
     assert_eq!(as_c!(wsstream_wait_closed; null_mut(), 0, &raw mut info), ARGUMENT);
     assert!(info.is_null());
     let mut message = dirty();

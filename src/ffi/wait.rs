@@ -27,9 +27,9 @@ pub type wsstream_opened_fn = Option<
     unsafe extern "C-unwind" fn(stream: *mut wsstream, status: wsstream_status, user_data: *mut c_void),
 >;
 
-/// Called:   once, after the stream has ended; status and info are those of wsstream_wait_closed.
+/// Called:   at most once, after the stream has ended; status and info are those of wsstream_wait_closed.
 /// Thread:   one of the library, no lock held; those of one stream never overlap.
-/// Valid:    stream and info until it returns, and as long as the stream is not freed; user_data until on_freed.
+/// Valid:    stream and info until it returns, also after a wsstream_free in it; user_data: see wsstream_on_closed.
 /// May call: everything with timeout 0, also wsstream_free; a timeout other than 0 is ERR_DEADLOCK.
 /// Returns:  nothing; it must not throw.
 pub type wsstream_closed_fn = Option<
@@ -70,18 +70,18 @@ pub type wsstream_event_fn =
 /// Returns:  nothing; it must not throw.
 pub type wsstream_freed_fn = Option<unsafe extern "C-unwind" fn(user_data: *mut c_void)>;
 
-/// Waits until at least one of the events asked for holds and answers those that do.
+/// Waits until at least one of the events asked for holds and answers those of them that do.
 ///
 /// Ownership: nothing changes hands.
 /// Threads:   any number of threads at once; never ERR_BUSY.
 /// Blocking:  up to timeout_ms; not with 0.
 /// Errors:    AGAIN (none holds), ERR_ARGUMENT (also: no event or an unknown one), ERR_FORKED, ERR_DEADLOCK,
-///            ERR_STATE (freed), ERR_INTERNAL.
+///            ERR_STATE (freed), ERR_RESOURCE, ERR_INTERNAL.
 /// Lifetime:  an event may cease to hold when another thread takes what it stood for.
 /// Since:     0.1
 ///
 /// An event holds when its call with timeout 0 would not answer AGAIN; ended halves are readable and writable for
-/// ever. Asking for WSSTREAM_READABLE lets the message at the head be received whole, up to MAX_MESSAGE_SIZE.
+/// ever, so ask no more for a half whose end you have seen. Asking for WSSTREAM_READABLE lets the message at the head be received whole, up to MAX_MESSAGE_SIZE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_poll(
     stream: *mut wsstream,
@@ -108,9 +108,13 @@ pub unsafe extern "C" fn wsstream_poll(
 /// Threads:   any, also inside callbacks.
 /// Blocking:  never.
 /// Errors:    ERR_ARGUMENT (also: no event or an unknown one), ERR_FORKED, ERR_STATE (freed).
-/// Lifetime:  where no call waits for an event, the next one that would returns, once.
+/// Lifetime:  where no call waits for an event, the next one that has to wait for it returns at once, that one only.
 /// Since:     0.1
 ///
+/// WSSTREAM_OPENED is for wsstream_wait_opened; WSSTREAM_READABLE for wsstream_read and wsstream_read_many;
+/// WSSTREAM_WRITABLE for wsstream_write, wsstream_write_some and wsstream_flush; WSSTREAM_CLOSED for
+/// wsstream_wait_closed; each of them also for a wsstream_poll that asks for it. The calls answer AGAIN, a write that
+/// was taken QUEUED, with WSSTREAM_FOREVER too. A call with timeout 0 does not wait and leaves the wake to the next.
 /// It is not async-signal-safe: call it from a thread, not from a signal handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_wake(stream: *mut wsstream, events: u32) -> wsstream_status {
@@ -194,11 +198,13 @@ pub unsafe extern "C" fn wsstream_on_opened(
 /// Threads:   any, also inside callbacks.
 /// Blocking:  never; the function never runs inside this call.
 /// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_STATE (freed).
-/// Lifetime:  user_data until the function has run or wsstream_free has returned.
+/// Lifetime:  user_data until the function has run or wsstream_free has returned, whichever comes first.
 /// Since:     0.1
 ///
-/// Each registration runs exactly once, in order, also when it comes after the end; never, where the stream is freed
-/// first.
+/// Each registration runs once, in order, also when it comes after the end, or never where wsstream_free comes first.
+/// So release user_data in one place: in its only run, where the stream is not freed before that, or else after
+/// wsstream_free: once that has returned no callback of the stream runs, but the one it was called in. As with
+/// wsstream_wait_closed, a Close behind more unread bytes than READ_BUFFER_SIZE waits for a reader.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_on_closed(
     stream: *mut wsstream,

@@ -18,18 +18,26 @@ fn kind(r#type: u32) -> Result<Kind, Status> {
 
 /// Sends one whole message.
 ///
-/// Ownership: data is read during the call only.
+/// Ownership: data is read during the call only; what cannot be sent at once is copied.
 /// Threads:   any; one at a time in the write half, a second one answers ERR_BUSY at once.
 /// Blocking:  up to timeout_ms, while connecting and while more than WRITE_BUFFER_SIZE bytes are on their way;
 ///            not with 0.
 /// Errors:    AGAIN (nothing was taken), QUEUED (taken whole: do not send it again), ERR_ARGUMENT (also: text that is
-///            not UTF-8), ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE (closed, freed, or inside a message of
-///            wsstream_write_some), ERR_CONNECTION, ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
+///            not UTF-8), ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE (closed from either side, freed, or inside a
+///            message of wsstream_write_some), ERR_CONNECTION (ended without a Close), ERR_ABORTED, ERR_RESOURCE,
+///            ERR_INTERNAL.
 /// Lifetime:  nothing to release.
 /// Since:     0.1
 ///
-/// OK and QUEUED both mean that the library has the message and sends it by itself; neither means delivery. data may
-/// be NULL when size is 0: an empty message. After an ERR_ARGUMENT the stream goes on.
+/// OK:     taken, and there is room for the next one.
+/// QUEUED: taken, but the time ran out while more than WRITE_BUFFER_SIZE bytes were on their way: no room for now.
+/// AGAIN:  not taken, the time ran out before the stream was open or had room: write it again later.
+///
+/// With room a message of any size is taken, and the library sends it by itself; that is not delivery. With
+/// WSSTREAM_FOREVER, QUEUED and AGAIN come only from wsstream_wake. After ERR_ARGUMENT, and after ERR_STATE inside a
+/// message of wsstream_write_some, the stream goes on; any other ERR_STATE and ERR_CONNECTION is for ever. data may be
+/// NULL when size is 0: an empty message. Many small messages in few system calls: WSSTREAM_MORE, see
+/// wsstream_write_some.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_write(
     stream: *mut wsstream,
@@ -56,9 +64,11 @@ pub unsafe extern "C" fn wsstream_write(
 /// Lifetime:  a message that was begun stays open until its WSSTREAM_FIN, also when a part was refused.
 /// Since:     0.1
 ///
-/// Parts may be empty and may split a character. WSSTREAM_MORE lets the library hold bytes back, for 5 ms at most, so
-/// that many small messages leave together; it never changes the answer. wsstream_close and wsstream_free give an
-/// unfinished message up.
+/// Parts may be empty and may split a character. wsstream_close and wsstream_free give an unfinished message up.
+///
+/// WSSTREAM_MORE lets the library hold bytes back until a write without it, wsstream_flush, WRITE_BUFFER_SIZE bytes or
+/// 5 ms; it never changes the answer. So many small messages leave in one system call: write each with
+/// WSSTREAM_FIN | WSSTREAM_MORE, then call wsstream_flush.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_write_some(
     stream: *mut wsstream,
@@ -85,11 +95,12 @@ pub unsafe extern "C" fn wsstream_write_some(
 /// Threads:   any; one at a time in the write half, a second one answers ERR_BUSY at once.
 /// Blocking:  up to timeout_ms; not with 0.
 /// Errors:    AGAIN (not all; sending goes on), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE,
-///            ERR_CONNECTION, ERR_ABORTED, ERR_INTERNAL.
+///            ERR_CONNECTION, ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
 /// Lifetime:  nothing to release.
 /// Since:     0.1
 ///
-/// It ends what WSSTREAM_MORE holds back at once. OK is not delivery.
+/// It ends what WSSTREAM_MORE holds back at once. OK is not delivery. No event stands for it: WSSTREAM_WRITABLE holds
+/// earlier. Before wsstream_close it is not needed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_flush(stream: *mut wsstream, timeout_ms: i64) -> wsstream_status {
     enter!(stream, |call| {

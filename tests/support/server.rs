@@ -75,9 +75,9 @@ impl Server {
         record
     }
 
-    /// The same as it is now.
-    pub fn record_now(&self, id: &str) -> Record {
-        self.try_record(id, "wait_ms=0")
+    /// Returns when the server has the connection's request.
+    pub fn meets(&self, id: &str) {
+        super::until(|| self.ask(&format!("/record/{id}?wait_ms=0")).0.starts_with("HTTP/1.1 200"));
     }
 
     fn try_record(&self, id: &str, query: &str) -> Record {
@@ -85,6 +85,12 @@ impl Server {
     }
 
     fn fetch(&self, target: &str) -> String {
+        let (head, body) = self.ask(target);
+        assert!(head.starts_with("HTTP/1.1 200"), "{target}: {head}: {body}");
+        body
+    }
+
+    fn ask(&self, target: &str) -> (String, String) {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).expect("the server is there");
         socket.set_read_timeout(Some(Duration::from_secs(90))).expect("a time limit");
         let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -92,8 +98,7 @@ impl Server {
         let mut answer = String::new();
         socket.read_to_string(&mut answer).expect("an answer");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a response");
-        assert!(head.starts_with("HTTP/1.1 200"), "{target}: {answer}");
-        body.to_owned()
+        (head.to_owned(), body.to_owned())
     }
 }
 

@@ -54,6 +54,12 @@ impl<T: Send + 'static> Call<T> {
     }
 }
 
+/// Newer architectures have no system call of that name; the C library makes the other one there.
+#[cfg(target_arch = "x86_64")]
+const POLL: i64 = libc::SYS_poll;
+#[cfg(not(target_arch = "x86_64"))]
+const POLL: i64 = libc::SYS_ppoll;
+
 /// How often the thread has gone to sleep, if it sleeps in a system call. (A page that is not there yet may let it sleep
 /// as well, long before it makes the call.)
 fn asleep(task: &str) -> Option<String> {
@@ -61,7 +67,7 @@ fn asleep(task: &str) -> Option<String> {
     // Where the system does not tell, the state alone has to do.
     if let Ok(system_call) = std::fs::read_to_string(format!("{task}/syscall")) {
         let number: i64 = system_call.split_whitespace().next()?.parse().ok()?;
-        if ![libc::SYS_poll, libc::SYS_futex].contains(&number) {
+        if ![POLL, libc::SYS_ppoll, libc::SYS_futex].contains(&number) {
             return None;
         }
     }
