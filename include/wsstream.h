@@ -59,26 +59,29 @@
 //
 // Status     A call that can fail answers a wsstream_status: 0 is WSSTREAM_OK, positive an expected outcome, negative
 //            an error. Below, ERR_STATE stands for WSSTREAM_ERR_STATE, and so on. Checks come in this order:
-//            ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, the end of the half, AGAIN. errno after a call is
-//            unspecified.
+//            ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, the end of the half (also: freed), AGAIN. errno after
+//            a call is unspecified.
 // Handles    are opaque and good on any thread. NULL where a handle is needed is ERR_ARGUMENT ("" or NULL from
-//            functions that return texts), never a crash; freeing NULL does nothing. Output arguments are zeroed on
-//            every status but OK, unless a function says otherwise.
+//            functions that return texts), never a crash; freeing NULL does nothing. Output arguments are not NULL
+//            and are zeroed on every status but OK, unless a function says otherwise.
 // Texts      go in as pointer and size in bytes, UTF-8; for const char * the size WSSTREAM_NUL says "NUL-terminated".
-//            NULL is allowed where the size is 0. Payloads and buffers never take WSSTREAM_NUL: a size over
-//            PTRDIFF_MAX is ERR_ARGUMENT. Texts come out NUL-terminated and stay valid until the handle is freed.
-//            Message data is not NUL-terminated.
+//            NULL is allowed where the size is 0, and only there. Payloads and buffers never take WSSTREAM_NUL
+//            (strlen them): a size over PTRDIFF_MAX is ERR_ARGUMENT. Texts come out NUL-terminated and stay valid
+//            until the handle is freed. Message data is not NUL-terminated.
 // Time       timeout_ms is in milliseconds. Negative (WSSTREAM_FOREVER) waits for ever; 0 never waits for the
 //            network. When time runs out the answer is AGAIN: reads and writes have then taken nothing; what a wait
-//            waits for goes on. A signal handler does not interrupt a call.
+//            waits for goes on. Only wsstream_wake ends a wait before its time, one for ever too; a signal handler
+//            does not.
 // Halves     Reading is one half, writing the other: one call at a time in each, a second one is ERR_BUSY at once.
 //            Everything else is welcome at any time from any thread.
-// Callbacks  run on a thread of the library and never inside a call of the program. In them every timeout other than
-//            0 is ERR_DEADLOCK. They must not throw, longjmp or pthread_exit: an exception ends the process with a
-//            message. Do not pthread_cancel a thread inside a call.
+// Callbacks  run on a thread of the library and never inside a call of the program. Return soon: the callbacks and
+//            openings of every stream wait meanwhile; give longer work to another thread. In them every timeout other
+//            than 0 is ERR_DEADLOCK. They must not throw, longjmp or pthread_exit: an exception ends the process with
+//            a message. Do not pthread_cancel a thread inside a call.
 // Bugs       of the library end that one stream with ERR_INTERNAL.
 // Manners    No signal handler, no SIGPIPE, nothing printed, no call to initialise. Descriptors are close-on-exec.
-//            The library's threads are named wsstream... and block every signal. It is never unloaded.
+//            The library's threads are named wsstream... and block every signal. It is never unloaded. The header is
+//            C99 and C++11.
 // fork       In the child, streams made before are dead: calls answer ERR_FORKED; wsstream_free releases the child's
 //            share and sends nothing. Options and messages go on working, and new streams may be opened.
 // Growth     wsstream_message and wsstream_chunk never change their size. What the library fills carries or takes a
@@ -213,17 +216,18 @@ typedef struct wsstream_message {
 } wsstream_message;
 
 // How a stream ended. Written once before anybody can see it, never changed, readable from any thread until the
-// stream is freed.
+// stream is freed and every wsstream_ref is given up.
 typedef struct wsstream_close_info {
   // Bytes that this library filled; later versions append fields: ask with WSSTREAM_HAS.
   size_t struct_size;
   // Of the peer's Close. 1005: it carried none; 1006: no Close was received.
   uint16_t code;
-  // 1 when both sides sent a Close and no write was unfinished, else 0. Never derive it from the code.
+  // 1 when both sides sent a Close and no write was unfinished, else 0; what wsstream_close gave up or dropped does
+  // not count. Never derive it from the code.
   uint8_t clean;
   // Who began the end: WSSTREAM_INITIATOR_*
   uint8_t initiator;
-  // Where it ended: WSSTREAM_PHASE_*
+  // Where it ended: WSSTREAM_PHASE_*; after a clean end WSSTREAM_PHASE_CLOSING.
   uint32_t phase;
   // Why it ended, for decisions: WSSTREAM_CAUSE_*
   uint32_t cause;
@@ -276,8 +280,8 @@ wsstream_status wsstream_open(const char *url,
 // Ownership: nothing changes hands.
 // Threads:   any number of threads at once.
 // Blocking:  up to timeout_ms; not with 0.
-// Errors:    AGAIN, ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_CONNECTION (it could not be opened), ERR_ABORTED,
-//            ERR_STATE (freed), ERR_INTERNAL.
+// Errors:    AGAIN, ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_CONNECTION (it could not be opened, or was closed
+//            before it was), ERR_ABORTED (by an aborter), ERR_STATE (freed), ERR_RESOURCE, ERR_INTERNAL.
 // Lifetime:  once it is not AGAIN the answer stays the same for ever.
 // Since:     0.1
 //
@@ -287,18 +291,26 @@ wsstream_status wsstream_wait_opened(wsstream *stream, int64_t timeout_ms);
 
 // Sends one whole message.
 //
-// Ownership: data is read during the call only.
+// Ownership: data is read during the call only; what cannot be sent at once is copied.
 // Threads:   any; one at a time in the write half, a second one answers ERR_BUSY at once.
 // Blocking:  up to timeout_ms, while connecting and while more than WRITE_BUFFER_SIZE bytes are on their way;
 //            not with 0.
 // Errors:    AGAIN (nothing was taken), QUEUED (taken whole: do not send it again), ERR_ARGUMENT (also: text that is
-//            not UTF-8), ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE (closed, freed, or inside a message of
-//            wsstream_write_some), ERR_CONNECTION, ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
+//            not UTF-8), ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE (closed from either side, freed, or inside a
+//            message of wsstream_write_some), ERR_CONNECTION (ended without a Close), ERR_ABORTED, ERR_RESOURCE,
+//            ERR_INTERNAL.
 // Lifetime:  nothing to release.
 // Since:     0.1
 //
-// OK and QUEUED both mean that the library has the message and sends it by itself; neither means delivery. data may
-// be NULL when size is 0: an empty message. After an ERR_ARGUMENT the stream goes on.
+// OK:     taken, and there is room for the next one.
+// QUEUED: taken, but the time ran out while more than WRITE_BUFFER_SIZE bytes were on their way: no room for now.
+// AGAIN:  not taken, the time ran out before the stream was open or had room: write it again later.
+//
+// With room a message of any size is taken, and the library sends it by itself; that is not delivery. With
+// WSSTREAM_FOREVER, QUEUED and AGAIN come only from wsstream_wake. After ERR_ARGUMENT, and after ERR_STATE inside a
+// message of wsstream_write_some, the stream goes on; any other ERR_STATE and ERR_CONNECTION is for ever. data may be
+// NULL when size is 0: an empty message. Many small messages in few system calls: WSSTREAM_MORE, see
+// wsstream_write_some.
 wsstream_status wsstream_write(wsstream *stream,
                                uint32_t type,
                                const void *data,
@@ -311,10 +323,13 @@ wsstream_status wsstream_write(wsstream *stream,
 // Threads:   any; one at a time in the read half, a second one answers ERR_BUSY at once.
 // Blocking:  up to timeout_ms for a whole message, also while connecting; not with 0.
 // Errors:    AGAIN (nothing was taken), DONE (the readable side has ended), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK,
-//            ERR_BUSY, ERR_STATE (freed, or inside a message begun with wsstream_read_some), ERR_CONNECTION,
-//            ERR_ABORTED, ERR_INTERNAL.
+//            ERR_BUSY, ERR_STATE (freed, or inside a message begun with wsstream_read_some), ERR_CONNECTION (the
+//            end was not clean), ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
 // Lifetime:  the bytes stay valid until the message is released, on any thread, also after wsstream_free.
 // Since:     0.1
+//
+// After a clean end, and after an unclean one with a Close of the peer, what was received before is read first, then
+// comes DONE or ERR_CONNECTION. After any other end unread messages are thrown away: ERR_CONNECTION at once.
 //
 // A message keeps the larger piece of memory alive that it was received into: copy what you keep for long. out is
 // overwritten, so release the message of the last call first.
@@ -336,13 +351,20 @@ void wsstream_message_release(wsstream_message *message);
 // Threads:   any, also inside callbacks and while other calls are in the stream.
 // Blocking:  never; wsstream_wait_closed waits for the end.
 // Errors:    ERR_ARGUMENT (also: a code outside 0 to 65535), ERR_FORKED, ERR_ACCESS (a code other than 1000 and
-//            3000 to 4999), ERR_SYNTAX (a reason over 123 bytes), ERR_STATE (freed).
+//            3000 to 4999), ERR_SYNTAX (a reason over 123 bytes), ERR_STATE (freed). None of them changes anything.
 // Lifetime:  a closed stream may be closed again, which does nothing; it is not freed.
 // Since:     0.1
 //
-// WSSTREAM_NO_CODE with an empty reason sends a Close without a body; with a reason it means 1000. What was written
-// before goes out before the Close. Messages that have arrived stay readable. While connecting, this gives up the
-// opening: code and reason are then not used.
+// Messages that the library had received whole before the call stay readable (it receives up to READ_BUFFER_SIZE
+// ahead of the reader); what comes later is dropped, answers to earlier writes too, and the end may still be clean.
+// To get every answer, read it before you close.
+//
+// What was written before goes out before the Close, as far as CLOSE_TIMEOUT_MS allows, which counts from this call.
+// A message of wsstream_write_some without its WSSTREAM_FIN is given up; the end may still be clean.
+//
+// WSSTREAM_NO_CODE without a reason (NULL, 0) sends a Close without a body; with a reason it means 1000. While
+// connecting, this gives up the opening: code and reason are not used, waits and reads answer ERR_CONNECTION, writes
+// ERR_STATE.
 wsstream_status wsstream_close(wsstream *stream, int32_t code, const char *reason, size_t size);
 
 // Waits for the end of the connection and says how it ended.
@@ -351,8 +373,9 @@ wsstream_status wsstream_close(wsstream *stream, int32_t code, const char *reaso
 // Threads:   any number of threads at once.
 // Blocking:  up to timeout_ms; not with 0.
 // Errors:    AGAIN, ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_CONNECTION (not clean), ERR_ABORTED (the opening was
-//            aborted), ERR_STATE (freed), ERR_INTERNAL.
-// Lifetime:  the info never changes and is valid until the stream is freed; the answer stays the same for ever.
+//            given up by an aborter), ERR_STATE (freed), ERR_RESOURCE, ERR_INTERNAL.
+// Lifetime:  the info never changes and is valid until the stream is freed, or longer with wsstream_ref; the answer
+//            stays the same until then.
 // Since:     0.1
 //
 // OK means a clean end. The info is set with OK, ERR_CONNECTION and ERR_ABORTED alike, NULL with AGAIN and when the
@@ -364,16 +387,18 @@ wsstream_status wsstream_wait_closed(wsstream *stream,
 
 // Ends the stream for everybody and gives its handle up.
 //
-// Ownership: takes the caller's reference, the one from wsstream_open.
+// Ownership: takes the caller's reference, the one from wsstream_open: call it once.
 // Threads:   any, also inside the stream's own callbacks; no call may begin on the pointer afterwards without a
 //            reference.
-// Blocking:  never for the network; waits for a callback of this stream that runs on another thread.
+// Blocking:  never for the network; waits for a callback of this stream that runs on another thread: hold no lock
+//            that the callback takes.
 // Errors:    none; NULL does nothing. Calls blocked in the stream answer ERR_STATE.
-// Lifetime:  the handle, its texts and its info are invalid afterwards; messages stay valid until released.
+// Lifetime:  the handle, its texts and its info are invalid afterwards, unless a wsstream_ref is held; messages stay
+//            valid until released.
 // Since:     0.1
 //
-// Still connecting: that is given up. Open: a Close with code 1001 is sent if that needs no waiting, and written
-// data may be dropped; to be sure of it, use wsstream_close and wsstream_wait_closed first. In the child of a fork
+// Still connecting: that is given up. Open: a Close with code 1001 is sent if that needs no waiting. Unread messages
+// are lost and written data may be; to be sure of both, see the order of an end below. In the child of a fork
 // it sends nothing and releases the child's share of what the parent opened.
 void wsstream_free(wsstream *stream);
 
@@ -384,79 +409,105 @@ void wsstream_free(wsstream *stream);
 //                        on; they wait for the opening inside their own timeout.
 //   wsstream_wait_opened answers OK once it is open. When it answers an error, wsstream_wait_closed has the reason.
 //   wsstream_read        gives one message after the other, each released with wsstream_message_release. DONE is the
-//                        end after a clean close; an unclean one is ERR_CONNECTION, and what was unread is gone
+//                        end after a clean close; an unclean one is ERR_CONNECTION, and throws unread messages away
 //                        unless the peer's Close had come.
 //   wsstream_write       OK and QUEUED both mean "taken": never send it again. AGAIN and errors mean "not taken", but
 //                        for ERR_STATE and ERR_CONNECTION to a write that was already on its way.
-//   wsstream_close       starts the closing handshake and returns. What was taken goes out first. Reading goes on:
-//                        what has arrived stays readable, then DONE. Writing is over: ERR_STATE.
-//   wsstream_wait_closed answers once both sides are done, at most the options' close timeout after wsstream_close.
+//   wsstream_close       starts the closing handshake and returns. What was taken goes out first. What the library
+//                        had received before stays readable, what comes later is dropped: read the answers you want
+//                        before you close. Writing is over: ERR_STATE.
+//   wsstream_wait_closed answers once both sides are done: the peer has CLOSE_TIMEOUT_MS from wsstream_close on to
+//                        answer, and a second more to end TCP.
 //   wsstream_free        ends what is left and gives the handle up, once. Messages outlive it.
 //
-// One thread that never blocks:
+// The order of an end: wsstream_close, then wsstream_wait_closed (or wsstream_read until DONE or an error, to have
+// what is unread), then wsstream_free.
 //
-//   write with timeout 0; on AGAIN ask wsstream_poll for WSSTREAM_WRITABLE and write again; on OK and QUEUED go on.
-//   read with timeout 0; on AGAIN ask wsstream_poll for WSSTREAM_READABLE and read again.
+// One thread that never blocks writes so, and reads alike with WSSTREAM_READABLE:
+//
+//     while (i < count) {
+//       status = wsstream_write(stream, WSSTREAM_BINARY, data[i], size[i], 0);
+//       if (status == WSSTREAM_OK || status == WSSTREAM_QUEUED) i++;   /* taken: on to the next */
+//       else if (status != WSSTREAM_AGAIN) break;                      /* the half has ended */
+//       else if (wsstream_poll(stream, WSSTREAM_WRITABLE, 0, &events) != WSSTREAM_OK) other_work();
+//     }
+//
+// At the end it closes, reads until DONE or an error, and polls for WSSTREAM_CLOSED. It polls only for what has
+// answered AGAIN: an ended half is readable and writable for ever.
+//
+// A thread that is blocked in wsstream_read is let go from another one by
+//
+//   wsstream_close       when the stream has ended, at the latest after the close timeout: it reads what was received
+//                        before, then DONE or ERR_CONNECTION. Join it before wsstream_free.
+//   wsstream_wake        at once, with AGAIN; the stream goes on.
+//   wsstream_free        at once, with ERR_STATE; what is unread is lost.
 //
 // Two threads, one that reads and one that writes, need nothing else. A thread that only writes to a peer that
 // answers can wait for ever once the answers exceed the read buffer: read on another thread, or poll for both events.
 //
-// Where one thread frees while others may still begin calls, the others hold a wsstream_ref each.
+// Where one thread frees while others may still begin calls, the others hold a wsstream_ref each. A thread that is
+// inside a call at that time and begins no other needs none.
 //
 // -------------------------------------------------------------------------------------------------------------------
 // OPTIONS
 
 // Options: numbers up to 99 are set with wsstream_options_set_number, from 100 on with wsstream_options_set_text.
 enum {
-  // Milliseconds from resolving to open; 0: no limit. Default 30000.
+  // Milliseconds from resolving to open, 0 or more; 0: no limit. Default 30000.
   WSSTREAM_OPTION_OPEN_TIMEOUT_MS = 1,
-  // Milliseconds that the peer gets to answer a local Close; then the stream ends with code 1006. Default 10000.
+  // Milliseconds from the call of wsstream_close to the peer's Close, sending what was written included, 0 or more;
+  // then the stream ends with code 1006, and what was not sent is lost; 0: no limit. Default 10000.
   WSSTREAM_OPTION_CLOSE_TIMEOUT_MS = 2,
-  // Milliseconds between pings; 0: none are sent. Default 0.
+  // Not in this version. Milliseconds between pings, 0 or more; 0: none are sent. Default 0.
   WSSTREAM_OPTION_PING_INTERVAL_MS = 3,
-  // Milliseconds that the peer gets to show life after a ping has left. Default 20000.
+  // Not in this version. Milliseconds that the peer gets to show life after a ping has left, 0 or more. Default
+  // 20000.
   WSSTREAM_OPTION_PONG_TIMEOUT_MS = 4,
-  // Bytes of one received message; a longer one fails the connection with Close 1009; 0: no limit. Default 67108864.
+  // Bytes of one received message, 0 or more; a longer one fails the connection with Close 1009; 0: no limit. Default
+  // 67108864.
   WSSTREAM_OPTION_MAX_MESSAGE_SIZE = 5,
-  // Bytes of the answer to the opening handshake. Default 65536.
+  // Bytes of the answer to the opening handshake, 1 or more. Default 65536.
   WSSTREAM_OPTION_MAX_HEADER_SIZE = 6,
-  // Bytes received ahead of the reader, counted with 64 for each message. Default 262144.
+  // Bytes received ahead of the reader, counted with 64 for each message, 1 or more. Default 262144.
   WSSTREAM_OPTION_READ_BUFFER_SIZE = 7,
-  // Bytes accepted and not yet given to the system up to which there is room for a further write. Default 65536.
+  // Bytes taken and not yet given to the system up to which there is room for a further write, 0 or more. Default
+  // 65536.
   WSSTREAM_OPTION_WRITE_BUFFER_SIZE = 8,
-  // 1: small messages leave at once. Default 1.
+  // 1: small messages leave at once; 0: the system may gather them. Default 1.
   WSSTREAM_OPTION_TCP_NODELAY = 9,
-  // Microseconds that a blocked call looks again before it sleeps; -1: adaptive; 0: none. Default -1.
+  // Not in this version. Microseconds that a blocked call looks again before it sleeps, up to 1000000; -1: adaptive;
+  // 0: none. Default -1.
   WSSTREAM_OPTION_SPIN_US = 10,
-  // 1: offers permessage-deflate. Default 1.
+  // Not in this version. 1: offers permessage-deflate; 0: does not. Default 1.
   WSSTREAM_OPTION_DEFLATE = 20,
-  // How hard to compress, 1 to 9. Default 6.
+  // Not in this version. How hard to compress, 1 to 9. Default 6.
   WSSTREAM_OPTION_DEFLATE_LEVEL = 21,
-  // Bytes below which a message goes uncompressed. Default 128.
+  // Not in this version. Bytes below which a message goes uncompressed, 0 or more. Default 128.
   WSSTREAM_OPTION_DEFLATE_THRESHOLD = 22,
-  // Window of what this side compresses. Default 12.
+  // Not in this version. Window of what this side compresses, 9 to 15 bits. Default 12.
   WSSTREAM_OPTION_DEFLATE_CLIENT_WINDOW_BITS = 23,
-  // Window that the peer may use. Default 15.
+  // Not in this version. Window that the peer may use, 8 to 15 bits. Default 15.
   WSSTREAM_OPTION_DEFLATE_SERVER_WINDOW_BITS = 24,
-  // 1: this side keeps its window between messages. Default 1.
+  // Not in this version. 1: this side keeps its window between messages; 0: it does not. Default 1.
   WSSTREAM_OPTION_DEFLATE_CLIENT_CONTEXT_TAKEOVER = 25,
-  // 1: the peer may keep its window between messages. Default 1.
+  // Not in this version. 1: the peer may keep its window between messages; 0: it may not. Default 1.
   WSSTREAM_OPTION_DEFLATE_SERVER_CONTEXT_TAKEOVER = 26,
-  // 1: any certificate is taken; then anybody can read and change what is sent. Default 0.
+  // Not in this version. 1: any certificate is taken, and then anybody can read and change what is sent; 0: only good
+  // ones. Default 0.
   WSSTREAM_OPTION_DANGER_ACCEPT_INVALID_CERTIFICATES = 90,
-  // The URL that relative ones are resolved against.
+  // Not in this version. The URL that relative ones are resolved against.
   WSSTREAM_OPTION_BASE_URL = 101,
-  // The name that the server's certificate is checked for, instead of the URL's host.
+  // Not in this version. The name that the server's certificate is checked for, instead of the URL's host.
   WSSTREAM_OPTION_SERVER_NAME = 102,
-  // Certificates in PEM that replace the system's roots.
+  // Not in this version. Certificates in PEM that replace the system's roots.
   WSSTREAM_OPTION_CA_PEM = 103,
-  // This side's certificate chain in PEM.
+  // Not in this version. This side's certificate chain in PEM.
   WSSTREAM_OPTION_CLIENT_CERTIFICATE_PEM = 104,
-  // The key of this side's certificate in PEM.
+  // Not in this version. The key of this side's certificate in PEM.
   WSSTREAM_OPTION_CLIENT_KEY_PEM = 105,
-  // The URL of a proxy; empty: none.
+  // Not in this version. The URL of a proxy; empty: none.
   WSSTREAM_OPTION_PROXY = 106,
-  // The path of a Unix socket to connect to.
+  // Not in this version. The path of a Unix socket to connect to.
   WSSTREAM_OPTION_UNIX_SOCKET = 107
 };
 
@@ -485,7 +536,8 @@ typedef void (*wsstream_log_fn)(uint32_t level, const char *text, size_t size, v
 
 // Gives up openings: an AbortController and its signal in one.
 //
-// Shared by any number of openings, acts on a stream only until it is open. It is not a POSIX signal.
+// Shared by any number of openings, acts on a stream only until it is open. It is not a POSIX signal. Nothing else
+// makes a call answer ERR_ABORTED, so this version, which has no aborters yet, never does.
 typedef struct wsstream_aborter wsstream_aborter;
 
 // Makes options with every default.
@@ -536,13 +588,13 @@ wsstream_status wsstream_options_add_header(wsstream_options *options,
                                             const char *value,
                                             size_t value_size);
 
-// Sets an option that is a number; the list of WSSTREAM_OPTION_* has the defaults and units.
+// Sets an option that is a number; the list of WSSTREAM_OPTION_* has units, ranges and defaults.
 //
 // Ownership: nothing changes hands.
 // Threads:   any.
 // Blocking:  never.
-// Errors:    ERR_ARGUMENT (also: a value out of range, or an option that is a text), ERR_UNSUPPORTED (unknown
-//            option).
+// Errors:    ERR_ARGUMENT (also: a value out of range, or an option that is a text), ERR_UNSUPPORTED (an unknown
+//            option, or one that the list marks as not in this version; its default has no effect either).
 // Lifetime:  counts for streams opened afterwards; a later call replaces the value.
 // Since:     0.1
 wsstream_status wsstream_options_set_number(wsstream_options *options, uint32_t option, int64_t value);
@@ -552,8 +604,8 @@ wsstream_status wsstream_options_set_number(wsstream_options *options, uint32_t 
 // Ownership: text is copied.
 // Threads:   any.
 // Blocking:  never.
-// Errors:    ERR_ARGUMENT (also: not a legal value, or an option that is a number), ERR_UNSUPPORTED (unknown
-//            option).
+// Errors:    ERR_ARGUMENT (also: not a legal value, or an option that is a number), ERR_UNSUPPORTED (an unknown
+//            option, or one that the list marks as not in this version: all of them).
 // Lifetime:  counts for streams opened afterwards; a later call replaces the text.
 // Since:     0.1
 wsstream_status wsstream_options_set_text(wsstream_options *options,
@@ -630,11 +682,14 @@ void wsstream_aborter_free(wsstream_aborter *aborter);
 // Adds a reference, which keeps the handle valid but not the connection.
 //
 // Ownership: the caller gives the reference up with wsstream_unref.
-// Threads:   any; for threads that may begin calls while another one frees the stream.
+// Threads:   any; take it for a thread that may begin calls while another one frees the stream, before it starts.
 // Blocking:  never.
 // Errors:    NULL for NULL.
-// Lifetime:  the same pointer, valid until wsstream_unref; after wsstream_free every call on it answers ERR_STATE.
+// Lifetime:  the same pointer, valid until wsstream_unref.
 // Since:     0.1
+//
+// After wsstream_free a reference keeps the handle, its texts and an info that was given out valid; every call that
+// answers a status answers ERR_STATE, wsstream_wait_closed too: ask for the info before.
 wsstream *wsstream_ref(wsstream *stream);
 
 // Gives up a reference that wsstream_ref added.
@@ -739,7 +794,7 @@ typedef struct wsstream_chunk {
 // Threads:   any; one at a time in the read half, a second one answers ERR_BUSY at once.
 // Blocking:  up to timeout_ms for the first message; not with 0.
 // Errors:    AGAIN, DONE, ERR_ARGUMENT (also: capacity 0), ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE,
-//            ERR_CONNECTION, ERR_ABORTED, ERR_INTERNAL.
+//            ERR_CONNECTION, ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
 // Lifetime:  as with wsstream_read.
 // Since:     0.1
 //
@@ -803,9 +858,11 @@ wsstream_status wsstream_readable_cancel(wsstream *stream, int32_t code, const c
 // Lifetime:  a message that was begun stays open until its WSSTREAM_FIN, also when a part was refused.
 // Since:     0.1
 //
-// Parts may be empty and may split a character. WSSTREAM_MORE lets the library hold bytes back, for 5 ms at most, so
-// that many small messages leave together; it never changes the answer. wsstream_close and wsstream_free give an
-// unfinished message up.
+// Parts may be empty and may split a character. wsstream_close and wsstream_free give an unfinished message up.
+//
+// WSSTREAM_MORE lets the library hold bytes back until a write without it, wsstream_flush, WRITE_BUFFER_SIZE bytes or
+// 5 ms; it never changes the answer. So many small messages leave in one system call: write each with
+// WSSTREAM_FIN | WSSTREAM_MORE, then call wsstream_flush.
 wsstream_status wsstream_write_some(wsstream *stream,
                                     uint32_t type,
                                     const void *data,
@@ -819,11 +876,12 @@ wsstream_status wsstream_write_some(wsstream *stream,
 // Threads:   any; one at a time in the write half, a second one answers ERR_BUSY at once.
 // Blocking:  up to timeout_ms; not with 0.
 // Errors:    AGAIN (not all; sending goes on), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE,
-//            ERR_CONNECTION, ERR_ABORTED, ERR_INTERNAL.
+//            ERR_CONNECTION, ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
 // Lifetime:  nothing to release.
 // Since:     0.1
 //
-// It ends what WSSTREAM_MORE holds back at once. OK is not delivery.
+// It ends what WSSTREAM_MORE holds back at once. OK is not delivery. No event stands for it: WSSTREAM_WRITABLE holds
+// earlier. Before wsstream_close it is not needed.
 wsstream_status wsstream_flush(wsstream *stream, int64_t timeout_ms);
 
 // Ends the writable side after what was written, with a Close without a code, and waits for the end.
@@ -860,26 +918,27 @@ enum {
   WSSTREAM_OPENED = 1,
   // wsstream_read has a whole message, the end or an error.
   WSSTREAM_READABLE = 2,
-  // wsstream_write would take a message, or answers the end of the half.
+  // A write would have room, or meets the end of the half.
   WSSTREAM_WRITABLE = 4,
   // wsstream_wait_closed has its answer.
   WSSTREAM_CLOSED = 8,
-  // wsstream_read_some has bytes, the end or an error.
+  // Bytes of a message are here, the end or an error: for wsstream_read_some, which is not in this version.
   WSSTREAM_READABLE_SOME = 16
 };
 
-// Waits until at least one of the events asked for holds and answers those that do.
+// Waits until at least one of the events asked for holds and answers those of them that do.
 //
 // Ownership: nothing changes hands.
 // Threads:   any number of threads at once; never ERR_BUSY.
 // Blocking:  up to timeout_ms; not with 0.
 // Errors:    AGAIN (none holds), ERR_ARGUMENT (also: no event or an unknown one), ERR_FORKED, ERR_DEADLOCK,
-//            ERR_STATE (freed), ERR_INTERNAL.
+//            ERR_STATE (freed), ERR_RESOURCE, ERR_INTERNAL.
 // Lifetime:  an event may cease to hold when another thread takes what it stood for.
 // Since:     0.1
 //
 // An event holds when its call with timeout 0 would not answer AGAIN; ended halves are readable and writable for
-// ever. Asking for WSSTREAM_READABLE lets the message at the head be received whole, up to MAX_MESSAGE_SIZE.
+// ever, so ask no more for a half whose end you have seen. Asking for WSSTREAM_READABLE lets the message at the head
+// be received whole, up to MAX_MESSAGE_SIZE.
 wsstream_status wsstream_poll(wsstream *stream, uint32_t events, int64_t timeout_ms, uint32_t *out);
 
 // Lets the calls that wait for these events return as if their time had run out.
@@ -888,9 +947,13 @@ wsstream_status wsstream_poll(wsstream *stream, uint32_t events, int64_t timeout
 // Threads:   any, also inside callbacks.
 // Blocking:  never.
 // Errors:    ERR_ARGUMENT (also: no event or an unknown one), ERR_FORKED, ERR_STATE (freed).
-// Lifetime:  where no call waits for an event, the next one that would returns, once.
+// Lifetime:  where no call waits for an event, the next one that has to wait for it returns at once, that one only.
 // Since:     0.1
 //
+// WSSTREAM_OPENED is for wsstream_wait_opened; WSSTREAM_READABLE for wsstream_read and wsstream_read_many;
+// WSSTREAM_WRITABLE for wsstream_write, wsstream_write_some and wsstream_flush; WSSTREAM_CLOSED for
+// wsstream_wait_closed; each of them also for a wsstream_poll that asks for it. The calls answer AGAIN, a write that
+// was taken QUEUED, with WSSTREAM_FOREVER too. A call with timeout 0 does not wait and leaves the wake to the next.
 // It is not async-signal-safe: call it from a thread, not from a signal handler.
 wsstream_status wsstream_wake(wsstream *stream, uint32_t events);
 
@@ -936,9 +999,9 @@ enum {
 // Returns:  nothing; it must not throw.
 typedef void (*wsstream_opened_fn)(wsstream *stream, wsstream_status status, void *user_data);
 
-// Called:   once, after the stream has ended; status and info are those of wsstream_wait_closed.
+// Called:   at most once, after the stream has ended; status and info are those of wsstream_wait_closed.
 // Thread:   one of the library, no lock held; those of one stream never overlap.
-// Valid:    stream and info until it returns, and as long as the stream is not freed; user_data until on_freed.
+// Valid:    stream and info until it returns, also after a wsstream_free in it; user_data: see wsstream_on_closed.
 // May call: everything with timeout 0, also wsstream_free; a timeout other than 0 is ERR_DEADLOCK.
 // Returns:  nothing; it must not throw.
 typedef void (*wsstream_closed_fn)(wsstream *stream,
@@ -988,11 +1051,13 @@ wsstream_status wsstream_on_opened(wsstream *stream, wsstream_opened_fn callback
 // Threads:   any, also inside callbacks.
 // Blocking:  never; the function never runs inside this call.
 // Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_STATE (freed).
-// Lifetime:  user_data until the function has run or wsstream_free has returned.
+// Lifetime:  user_data until the function has run or wsstream_free has returned, whichever comes first.
 // Since:     0.1
 //
-// Each registration runs exactly once, in order, also when it comes after the end; never, where the stream is freed
-// first.
+// Each registration runs once, in order, also when it comes after the end, or never where wsstream_free comes first.
+// So release user_data in one place: in its only run, where the stream is not freed before that, or else after
+// wsstream_free: once that has returned no callback of the stream runs, but the one it was called in. As with
+// wsstream_wait_closed, a Close behind more unread bytes than READ_BUFFER_SIZE waits for a reader.
 wsstream_status wsstream_on_closed(wsstream *stream, wsstream_closed_fn callback, void *user_data);
 
 // Sets the function that gets every message, in place of wsstream_read; NULL removes it.
@@ -1138,7 +1203,7 @@ wsstream_status wsstream_statistics_get(wsstream *stream, wsstream_statistics *o
 // THE LIBRARY
 
 // The version of this interface: a library fits when its upper 16 bits are the same and it is not smaller.
-#define WSSTREAM_ABI_VERSION 0x000100u
+#define WSSTREAM_ABI_VERSION 0x00000100u
 
 // Answers the version of the interface this library has, to be compared with WSSTREAM_ABI_VERSION.
 //

@@ -16,12 +16,11 @@
 //            and are zeroed on every status but OK, unless a function says otherwise.
 // Texts      go in as pointer and size in bytes, UTF-8; for const char * the size WSSTREAM_NUL says "NUL-terminated".
 //            NULL is allowed where the size is 0, and only there. Payloads and buffers never take WSSTREAM_NUL
-//            (strlen them): a size over PTRDIFF_MAX is ERR_ARGUMENT. Texts come out NUL-terminated and stay valid until the handle is freed.
-//            Message data is not NUL-terminated.
+//            (strlen them): a size over PTRDIFF_MAX is ERR_ARGUMENT. Texts come out NUL-terminated and stay valid
+//            until the handle is freed. Message data is not NUL-terminated.
 // Time       timeout_ms is in milliseconds. Negative (WSSTREAM_FOREVER) waits for ever; 0 never waits for the
 //            network. When time runs out the answer is AGAIN: reads and writes have then taken nothing; what a wait
-//            waits for goes on. Only wsstream_wake ends a wait before its time, one for ever too; a signal handler
-//            does not.
+//            waits for goes on. wsstream_wake makes it run out early, WSSTREAM_FOREVER too; a signal handler does not.
 // Halves     Reading is one half, writing the other: one call at a time in each, a second one is ERR_BUSY at once.
 //            Everything else is welcome at any time from any thread.
 // Callbacks  run on a thread of the library and never inside a call of the program. Return soon: the callbacks and
@@ -119,12 +118,12 @@ extern "C" {
 //   wsstream_close       starts the closing handshake and returns. What was taken goes out first. What the library
 //                        had received before stays readable, what comes later is dropped: read the answers you want
 //                        before you close. Writing is over: ERR_STATE.
-//   wsstream_wait_closed answers once both sides are done: the peer has CLOSE_TIMEOUT_MS from wsstream_close to answer
-//                        and a second more to end TCP.
+//   wsstream_wait_closed answers once both sides are done: the peer has CLOSE_TIMEOUT_MS from wsstream_close on to
+//                        answer, and a second more to end TCP.
 //   wsstream_free        ends what is left and gives the handle up, once. Messages outlive it.
 //
-// The order of an end: wsstream_close, then wsstream_wait_closed (or wsstream_read until DONE or an error, where unread
-// messages count), then wsstream_free.
+// The order of an end: wsstream_close, then wsstream_wait_closed (or wsstream_read until DONE or an error, to have
+// what is unread), then wsstream_free.
 //
 // One thread that never blocks writes so, and reads alike with WSSTREAM_READABLE:
 //
@@ -135,13 +134,13 @@ extern "C" {
 //       else if (wsstream_poll(stream, WSSTREAM_WRITABLE, 0, &events) != WSSTREAM_OK) other_work();
 //     }
 //
-// At the end it closes, reads until DONE or an error, and polls for WSSTREAM_CLOSED. It polls only for what has answered
-// AGAIN: an ended half is readable and writable for ever.
+// At the end it closes, reads until DONE or an error, and polls for WSSTREAM_CLOSED. It polls only for what has
+// answered AGAIN: an ended half is readable and writable for ever.
 //
 // A thread that is blocked in wsstream_read is let go from another one by
 //
-//   wsstream_close       when the stream has ended, at the latest after the close timeout: it reads what was received
-//                        before, then DONE or ERR_CONNECTION. Join it before wsstream_free.
+//   wsstream_close       with DONE or ERR_CONNECTION, once the stream has ended: at the latest as said above at
+//                        wsstream_wait_closed. Join that thread before wsstream_free.
 //   wsstream_wake        at once, with AGAIN; the stream goes on.
 //   wsstream_free        at once, with ERR_STATE; what is unread is lost.
 //

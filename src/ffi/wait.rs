@@ -81,7 +81,8 @@ pub type wsstream_freed_fn = Option<unsafe extern "C-unwind" fn(user_data: *mut 
 /// Since:     0.1
 ///
 /// An event holds when its call with timeout 0 would not answer AGAIN; ended halves are readable and writable for
-/// ever, so ask no more for a half whose end you have seen. Asking for WSSTREAM_READABLE lets the message at the head be received whole, up to MAX_MESSAGE_SIZE.
+/// ever, so ask no more for a half whose end you have seen. Asking for WSSTREAM_READABLE lets the message at the head
+/// be received whole, up to MAX_MESSAGE_SIZE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_poll(
     stream: *mut wsstream,

@@ -24,7 +24,7 @@ fn kind(r#type: u32) -> Result<Kind, Status> {
 ///            not with 0.
 /// Errors:    AGAIN (nothing was taken), QUEUED (taken whole: do not send it again), ERR_ARGUMENT (also: text that is
 ///            not UTF-8), ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE (closed from either side, freed, or inside a
-///            message of wsstream_write_some), ERR_CONNECTION (ended without a Close), ERR_ABORTED, ERR_RESOURCE,
+///            message of wsstream_write_some), ERR_CONNECTION (the connection failed), ERR_ABORTED, ERR_RESOURCE,
 ///            ERR_INTERNAL.
 /// Lifetime:  nothing to release.
 /// Since:     0.1

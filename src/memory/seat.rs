@@ -5,6 +5,7 @@
 //! but by taking and releasing.
 
 use crate::sync::{AtomicU64, Ordering, cell::UnsafeCell};
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 /// A word and the value that its owner bits guard.
@@ -68,7 +69,7 @@ impl<T, const OWNER: u64> Seat<T, OWNER> {
             let Some(new) = change(word) else { return Err(word) };
             assert!(word & OWNER == 0 && new & OWNER != 0, "only a free seat is taken");
             match self.word.compare_exchange(word, new, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(Held { seat: self }),
+                Ok(_) => return Ok(Held { seat: self, lends: PhantomData }),
                 Err(seen) => word = seen,
             }
         }
@@ -79,6 +80,8 @@ impl<T, const OWNER: u64> Seat<T, OWNER> {
 #[derive(Debug)]
 pub struct Held<'a, T, const OWNER: u64> {
     seat: &'a Seat<T, OWNER>,
+    /// It lends the value out mutably: it is shared between threads only where that could be.
+    lends: PhantomData<&'a mut T>,
 }
 
 impl<'a, T, const OWNER: u64> Held<'a, T, OWNER> {

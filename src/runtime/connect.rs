@@ -47,6 +47,16 @@ pub(super) async fn connect(destination: Destination) -> Result<TcpStream, Conne
     Err(last.unwrap_or_else(|| unresolved(&host.to_string(), ErrorKind::NotFound.into())))
 }
 
+/// The system had no thread or memory to try it.
+pub(super) fn refused() -> ConnectError {
+    let error = Error::from(ErrorKind::WouldBlock);
+    ConnectError {
+        resolving: true,
+        detail: "The system refused what resolving the name needs.".to_owned(),
+        error,
+    }
+}
+
 async fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
     let addresses: Vec<SocketAddr> =
         tokio::net::lookup_host((name, port)).await.map_err(|error| unresolved(name, error))?.collect();

@@ -1,7 +1,7 @@
 //! The internal thread's own side: its tables, its loop, its clock. Nothing here is reached by another thread.
 
 use super::connect::{self, ConnectError};
-use super::{Command, Driven, Runtime, SWEEP_PERIOD, Wanted};
+use super::{Command, Driven, Failure, Runtime, SWEEP_PERIOD, Wanted};
 use crate::net::poller::{Epoll, Event, Interest, Poller};
 use crate::net::{Transport, Wake, sys};
 use crossbeam_channel::{Receiver, unbounded};
@@ -38,6 +38,22 @@ struct Entry {
 impl Entry {
     fn new(driven: Arc<dyn Driven>) -> Self {
         Self { driven, socket: None, connecting: None, listed: false, seen: 0, freed: false }
+    }
+}
+
+/// Tells the outcome of connecting when it is dropped, which it also is where the task panics: tokio does where the system
+/// refuses a thread for the resolver.
+struct Told {
+    runtime: Arc<Runtime>,
+    key: u64,
+    outcome: Option<std::result::Result<TcpStream, ConnectError>>,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.outcome.take() {
+            self.runtime.send(Command::Connected(self.key, outcome));
+        }
     }
 }
 
@@ -136,7 +152,7 @@ impl Internal {
     }
 
     fn settle_dead(&mut self, key: u64) {
-        self.call(key, |driven| driven.fail());
+        self.call(key, |driven| driven.fail(Failure::Bug));
         if let Some(entry) = self.streams.get_mut(&key) {
             // The poller is gone, and with it what it knew.
             entry.socket = None;
@@ -235,8 +251,8 @@ impl Internal {
         let Some(entry) = self.streams.get_mut(&key) else { return };
         let runtime = Arc::clone(&self.runtime);
         let task = tokio::spawn(async move {
-            let outcome = connect::connect(destination).await;
-            runtime.send(Command::Connected(key, outcome));
+            let mut told = Told { runtime, key, outcome: Some(Err(connect::refused())) };
+            told.outcome = Some(connect::connect(destination).await);
         });
         entry.connecting = Some(task.abort_handle());
     }
@@ -335,7 +351,7 @@ impl Internal {
         match catch_unwind(AssertUnwindSafe(|| call(&*driven))) {
             Ok(result) => Some(result),
             Err(_) => {
-                let _ = catch_unwind(AssertUnwindSafe(|| driven.fail()));
+                let _ = catch_unwind(AssertUnwindSafe(|| driven.fail(Failure::Bug)));
                 None
             }
         }
@@ -348,7 +364,7 @@ impl Internal {
         *known |= armed.is_ok();
         if armed.is_err() {
             // A stream that cannot be watched must not wait for ever.
-            self.call(key, |driven| driven.fail());
+            self.call(key, |driven| driven.fail(Failure::Refused));
         }
     }
 

@@ -31,6 +31,15 @@ pub enum Wanted {
     LetGo,
 }
 
+/// Why the internal thread gives a stream up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A bug was met in serving it.
+    Bug,
+    /// The system refuses to watch its socket.
+    Refused,
+}
+
 /// A stream, as far as the internal thread knows it. Every call is made on that thread, none may wait.
 pub trait Driven: Send + Sync {
     /// The TCP connection stands, or will not. Answers the share of the socket that the poller keeps.
@@ -45,8 +54,8 @@ pub trait Driven: Send + Sync {
     fn call_back(&self);
     /// After free: whether no call is inside, so that the last share may go.
     fn is_deserted(&self) -> bool;
-    /// A bug was met on the internal thread: the stream ends with it.
-    fn fail(&self);
+    /// The stream cannot be served any more.
+    fn fail(&self, failure: Failure);
 }
 
 /// What other threads ask of the internal one.
@@ -75,22 +84,24 @@ pub struct Runtime {
     generation: u32,
 }
 
-/// The one runtime of this process.
-static RUNTIME: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
+/// The runtime of this process, in the place of its generation. A thread of the parent may have been inside a lock at the
+/// fork; the child, being of another generation, takes another one.
+static RUNTIMES: [Mutex<Option<Arc<Runtime>>>; 64] = [const { Mutex::new(None) }; 64];
 
 impl Runtime {
     /// The runtime of this process, started where there is none; fails where the system refuses a thread or a
     /// descriptor.
     pub fn running() -> Result<Arc<Runtime>> {
         let generation = sys::begin_generation()?;
-        let mut running = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = generation as usize % RUNTIMES.len();
+        let mut running = RUNTIMES[place].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(runtime) = running.as_ref() {
             if runtime.generation == generation && !runtime.dead.load(Ordering::Acquire) {
                 return Ok(Arc::clone(runtime));
             }
         }
         let runtime = internal::start(generation)?;
-        // The runtime of the parent is never dropped in a child: its descriptors are shared with the parent.
+        // The runtime of an ancestor is never dropped in a child: its descriptors are shared with the parent.
         if let Some(old) = running.replace(Arc::clone(&runtime)) {
             if old.generation != generation {
                 std::mem::forget(old);

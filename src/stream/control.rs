@@ -84,14 +84,15 @@ impl Control {
         !self.pongs.is_empty() || self.close.is_some()
     }
 
-    /// Keeps a pong until the holder of the write word frames it.
-    pub fn push_pong(&mut self, payload: &[u8]) {
+    /// Keeps a pong until the holder of the write word frames it; true where a further one would cost the oldest.
+    pub fn push_pong(&mut self, payload: &[u8]) -> bool {
         if self.pongs.len() == PONGS_MAX {
             self.pongs.pop_front();
         }
         let mut pong = Pong { size: payload.len(), payload: [0; 125] };
         pong.payload[..payload.len()].copy_from_slice(payload);
         self.pongs.push_back(pong);
+        self.pongs.len() == PONGS_MAX
     }
 }
 
@@ -142,13 +143,15 @@ impl Stream {
     /// TCP has ended, or broke (by the owner of the read word).
     pub(super) fn handle_transport_ended(&self, error: Option<&std::io::Error>) {
         let mut control = self.control();
-        if control.state == State::ReplyDue && error.is_none() {
+        let is_sending = control.send_failed.is_none();
+        if control.state == State::ReplyDue && error.is_none() && is_sending {
             // The reply was left to a thread that had the write word: it goes out before the end is judged.
             drop(control);
             self.serve_now();
             control = self.control();
         }
-        let input = if error.is_some() { Input::Failed } else { Input::TransportEnded };
+        let has_failed = error.is_some() || control.send_failed.is_some();
+        let input = if has_failed { Input::Failed } else { Input::TransportEnded };
         match control.step(input) {
             Action::SettleClean => self.settle(&mut control, None, false),
             Action::SettleUnclean => {
@@ -234,8 +237,9 @@ impl Stream {
         if let Some(until) = control.linger_until {
             self.runtime.wake_at(self.key, until);
         }
-        let callbacks_due = self.closed.settle(info);
+        // Before the latch: a writer that finds the stream ended finds out why, too.
         self.end_writing(if clean { Status::State } else { status });
+        let callbacks_due = self.closed.settle(info);
         self.read.mark(read_word::ENDED);
         self.write.mark(write_word::ENDED);
         self.waiters.wake(u32::MAX);
@@ -265,7 +269,9 @@ impl Stream {
             }
             (_, Action::SettleUnclean) => {
                 let detail = match control.sent_code {
-                    0 => "What was written could not be sent within the close timeout, nor the Close behind it.",
+                    0 => {
+                        "What was written could not be sent within the close timeout, nor the Close behind it."
+                    }
                     _ => "The peer did not answer the Close within the close timeout.",
                 };
                 self.settle(&mut control, Some(Ending::new(Cause::Timeout, detail)), false);

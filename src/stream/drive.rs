@@ -1,16 +1,16 @@
 //! What the internal thread does with a stream: it takes the same two words as any other thread, for work that does
 //! not wait, and only when nobody else drives.
 
-use super::Stream;
 use super::read::Driving;
 use super::read_side::ReadSide;
-use super::read_word::{ARMED, COUNT, DISCARD, INTERNAL, LINGER, THROTTLED};
+use super::read_word::{ARMED, COUNT, DETACHED, DISCARD, INTERNAL, LINGER, THROTTLED};
 use super::write::Locked;
 use super::write_word::{HELD, OUTARMED};
+use super::{Ending, Stream};
 use crate::net::Transport;
 use crate::net::poller::Interest;
 use crate::net::transport::Received;
-use crate::runtime::{ConnectError, Driven, Wanted};
+use crate::runtime::{ConnectError, Driven, Failure, Wanted};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -97,6 +97,7 @@ impl Driven for Stream {
     fn is_deserted(&self) -> bool {
         let is_lingering = self.control().linger_until.is_some();
         !is_lingering
+            && self.read.load() & DETACHED != 0
             && self.closed.info().is_some()
             && !self.has_reader()
             && !self.has_writer()
@@ -104,8 +105,13 @@ impl Driven for Stream {
             && self.inside.fetch_add(0, Ordering::AcqRel) == 0
     }
 
-    fn fail(&self) {
-        self.fail_internal();
+    fn fail(&self, failure: Failure) {
+        match failure {
+            Failure::Bug => self.fail_internal(),
+            Failure::Refused => {
+                Stream::fail(self, Ending::resource("The system refused to watch the socket."), None)
+            }
+        }
     }
 }
 
@@ -139,10 +145,12 @@ impl Stream {
 
     /// The connection broke while nobody reads: what came before is above the mark and stays unread (R07).
     fn fail_throttled(&self, side: &ReadSide) {
-        let error = side.transport.as_ref().map_or(0, |transport| transport.error());
-        if error != 0 {
-            self.handle_transport_ended(Some(&std::io::Error::from_raw_os_error(error)));
-        }
+        let error = match side.transport.as_ref().map_or(0, |transport| transport.error()) {
+            // A sender was told before.
+            0 => std::io::ErrorKind::ConnectionReset.into(),
+            error => std::io::Error::from_raw_os_error(error),
+        };
+        self.handle_transport_ended(Some(&error));
     }
 
     fn release_idle_memory(&self) {

@@ -93,11 +93,15 @@ pub struct Stream {
 }
 
 /// Keeps the memory of a stream while a call is inside that holds no word.
-struct Inside<'a>(&'a AtomicUsize);
+struct Inside<'a>(&'a Stream);
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        // Here and not at the boundary: after the count has gone down nothing keeps the memory.
+        if std::thread::panicking() {
+            self.0.fail_internal();
+        }
+        self.0.inside.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -132,7 +136,7 @@ impl Stream {
 
     fn inside(&self) -> Inside<'_> {
         self.inside.fetch_add(1, Ordering::AcqRel);
-        Inside(&self.inside)
+        Inside(self)
     }
 
     /// Whether it is from before a fork. One load.

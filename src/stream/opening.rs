@@ -69,7 +69,7 @@ impl Stream {
             if matches!(target.host, ::url::Host::Domain(_)) { Phase::Resolve } else { Phase::Connect };
         runtime.insert_as(stream_key, Arc::clone(&stream) as _);
         if runtime.is_dead() {
-            stream.fail_internal();
+            stream.free();
             return Err(Status::Resource);
         }
         if let Some(at) = deadline {

@@ -16,9 +16,11 @@ use crate::net::transport::Received;
 use crate::proto::failure::{Cause as FailureCause, Failure};
 use std::os::fd::RawFd;
 
-/// How many receives the internal thread makes for one stream before others get their turn; the poller reports what
-/// is left at once.
+/// How many receives one turn makes: then the internal thread has others to serve, and a caller looks at its time. What is
+/// left is reported at once by whatever waits for it.
 const RECEIVES_MAX: usize = 32;
+/// How many control frames one turn sees to, for the same reason: a chunk may hold a hundred thousand.
+const CONTROLS_MAX: usize = 1024;
 
 /// What the owner of the read word pumps for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +102,7 @@ impl<'a> Driving<'a> {
                 || (stream.read.load() & THROTTLED != 0 && stream.budget(&held, Goal::Mark) == 0),
             armed,
             detached: held.transport.is_none(),
-            pending: !armed && held.has_chunk(),
+            pending: held.has_chunk(),
         };
         let left = stream.read.leave(held, leave);
         if left.list {
@@ -118,6 +120,7 @@ impl<'a> Driving<'a> {
 impl Drop for Driving<'_> {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
+            let _inside = self.stream.inside();
             drop(held);
             if self.reader {
                 self.stream.read.rise();
@@ -338,6 +341,11 @@ impl Stream {
         is_there: impl FnOnce() -> bool,
     ) -> Slept {
         self.send_held_back();
+        if !side.input().is_empty() {
+            // A turn has ended before the input: no sleep, but a look at the time.
+            let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
+            return if deadline.remaining_ms().is_some() { Slept::Woken } else { Slept::Over };
+        }
         let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
         let socket = side.transport.as_ref().map(|transport| (transport.descriptor(), true, false));
         let discards = side.is_discarding;
@@ -375,9 +383,14 @@ impl Stream {
     /// Decodes and receives until the goal is reached or the socket has nothing. The caller owns the read word.
     pub(super) fn pump(&self, side: &mut ReadSide, goal: Goal, receives: bool) -> Pumped {
         crate::fault::point("stream.pump");
-        let mut left = if goal == Goal::Mark { RECEIVES_MAX } else { usize::MAX };
+        let mut left = RECEIVES_MAX;
         loop {
-            if let Some(pumped) = self.pump_decoded(side, goal) {
+            let decoded = self.pump_decoded(side, goal);
+            if side.has_pongs {
+                side.has_pongs = false;
+                self.serve_posted();
+            }
+            if let Some(pumped) = decoded {
                 return pumped;
             }
             if side.transport.is_none() || !receives || left == 0 {
@@ -405,13 +418,14 @@ impl Stream {
             }
             if side.is_drained {
                 // What was received last has emptied the socket: no second receive to be told so.
-                return self.pump_decoded(side, goal).unwrap_or(Pumped::Starved);
+                left = 0;
             }
         }
     }
 
     /// Decodes what is here; None: more has to be received.
     fn pump_decoded(&self, side: &mut ReadSide, goal: Goal) -> Option<Pumped> {
+        let mut controls_left = CONTROLS_MAX;
         loop {
             let word = self.read.load();
             if word & (ENDED | FREED) != 0 {
@@ -444,16 +458,25 @@ impl Stream {
                 return None;
             }
             let budget = self.budget(side, goal);
+            if budget == 0 {
+                // Also for empty messages, which take no payload but a place in the queue.
+                return Some(Pumped::Throttled);
+            }
+            if controls_left == 0 {
+                return Some(Pumped::Starved);
+            }
             match side.decode(budget) {
                 Decoded::Message(message) => {
                     if let Some(pumped) = self.take_message(side, goal, message) {
                         return Some(pumped);
                     }
                 }
-                Decoded::Starved if budget == 0 && goal == Goal::Mark => return Some(Pumped::Throttled),
                 Decoded::Starved => return None,
                 Decoded::Full => return Some(Pumped::Throttled),
-                decoded => self.see_to(side, decoded),
+                decoded => {
+                    controls_left -= 1;
+                    self.see_to(side, decoded);
+                }
             }
         }
     }
@@ -511,9 +534,13 @@ impl Stream {
             Decoded::Ping => {
                 let mut control = self.control();
                 if control.is_open() && control.peer_close.is_none() {
-                    control.push_pong(side.decoder.control_payload());
+                    // Answered together when the input is used up, or when no further one can be kept.
+                    let is_full = control.push_pong(side.decoder.control_payload());
                     drop(control);
-                    self.serve_posted();
+                    side.has_pongs = !is_full;
+                    if is_full {
+                        self.serve_posted();
+                    }
                 }
             }
             Decoded::Close(code) => {

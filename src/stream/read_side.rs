@@ -68,6 +68,8 @@ pub(super) struct ReadSide {
     partial: Option<Partial>,
     queue: VecDeque<Message>,
     queued_size: usize,
+    /// Pongs were kept for the holder of the write word, who was not told yet.
+    pub has_pongs: bool,
     /// Messages that arrive are dropped.
     pub is_discarding: bool,
     /// The peer's Close or a failure was met: nothing further is decoded.
@@ -87,6 +89,7 @@ impl ReadSide {
             partial: None,
             queue: VecDeque::new(),
             queued_size: 0,
+            has_pongs: false,
             is_discarding: false,
             is_over: false,
         }

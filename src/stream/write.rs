@@ -77,10 +77,14 @@ impl<'a> Locked<'a> {
         let mut transport = None;
         while let Some(mut held) = self.held.take() {
             if held.is_deferred && !held.in_frame && held.leftover() == 0 {
-                stream.serve(&mut held);
+                self.held = Some(held);
+                stream.serve(self.side());
+                let Some(served) = self.held.take() else { return };
+                held = served;
             }
-            broken = broken.or_else(|| held.broken.take());
-            if broken.is_some() {
+            if let (Some(error), false) = (&held.broken, held.is_broken_told) {
+                broken = Some(Ending::system(error));
+                held.is_broken_told = true;
                 transport = held.transport.clone();
             }
             if stream.closed.info().is_some() {
@@ -113,8 +117,8 @@ impl<'a> Locked<'a> {
                 }
             }
         }
-        if let Some(error) = broken {
-            stream.handle_send_failed(&error, transport.as_deref());
+        if let Some(ending) = broken {
+            stream.handle_send_failed(ending, transport.as_deref());
         }
     }
 }
@@ -122,6 +126,7 @@ impl<'a> Locked<'a> {
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
+            let _inside = self.stream.inside();
             drop(held);
             if self.writer {
                 self.stream.write.rise();
@@ -260,8 +265,9 @@ impl Stream {
     ) -> Result<bool, Refused> {
         loop {
             if self.has_ended_writing() {
-                // The end came in between and has dropped what was taken: `finish_write` says so.
-                break;
+                // The end came in between, maybe inside a frame: nothing may be framed behind it any more.
+                side.unframed = 0;
+                return Ok(true);
             }
             let (mask, payload) = match progress.frame.take() {
                 Some(frame) => frame,
@@ -270,7 +276,7 @@ impl Stream {
                     if side.is_deferred || self.write.load() & CTRL != 0 {
                         self.serve(side);
                         if self.has_ended_writing() {
-                            break;
+                            continue;
                         }
                     }
                     let Some((opcode, fin, payload)) = progress.frames.next() else { break };
@@ -360,6 +366,7 @@ impl Stream {
     }
 
     fn fail_write(&self, locked: Locked<'_>) -> Status {
+        let _inside = self.inside();
         locked.unlock(false);
         self.fail(Ending::resource("The system refused memory or random bytes for a write."), None);
         Status::Connection
@@ -564,6 +571,9 @@ impl Stream {
         side.send();
         let mut control = self.control();
         if let Some((ending, code)) = control.failing.take() {
+            if !side.in_frame && side.leftover() == 0 && side.close_framed.is_none() {
+                self.frame_pongs(side, &mut control);
+            }
             self.serve_failure(side, &mut control, ending, code);
             return;
         }
@@ -665,15 +675,15 @@ impl Stream {
     }
 
     /// The socket refuses bytes: the reading half says why the connection ended, a Close among them.
-    fn handle_send_failed(&self, error: &std::io::Error, transport: Option<&Transport>) {
+    fn handle_send_failed(&self, ending: Ending, transport: Option<&Transport>) {
+        self.control().send_failed.get_or_insert(ending);
         if !self.drain_after_send_failed() {
             // Another thread reads, or this one further up: it meets the end, whatever the socket knows of it.
-            self.control().send_failed.get_or_insert_with(|| Ending::system(error));
             if let Some(transport) = transport {
                 transport.end();
             }
         } else if self.closed.info().is_none() {
-            self.handle_transport_ended(Some(error));
+            self.handle_transport_ended(None);
         }
     }
 

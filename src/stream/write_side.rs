@@ -38,8 +38,10 @@ pub(super) struct WriteSide {
     pub is_blocked: bool,
     /// The code of our Close, from the time it is framed.
     pub close_framed: Option<u16>,
-    /// The socket refuses bytes for good.
+    /// The socket has refused bytes: what was sent has a hole, so nothing is sent any more.
     pub broken: Option<io::Error>,
+    /// Somebody sees to the end that comes of it.
+    pub is_broken_told: bool,
 }
 
 /// The system gave no memory or no random bytes.
@@ -116,15 +118,20 @@ impl WriteSide {
         if self.leftover() == 0 {
             return;
         }
+        if self.broken.is_some() {
+            self.drop_unsent();
+            return;
+        }
         let Some(transport) = &self.transport else { return };
         match transport.send(&self.out[self.head..]) {
             Ok(size) => {
                 self.head += size;
                 // A socket that takes a part is full: asking again would only say so.
                 self.is_blocked = self.head < self.out.len();
+                self.forget_sent();
             }
             Err(error) => {
-                self.broken.get_or_insert(error);
+                self.broken = Some(error);
                 self.head = self.out.len();
             }
         }
@@ -134,6 +141,15 @@ impl WriteSide {
             if self.out.capacity() > KEPT_SIZE {
                 self.out = Vec::new();
             }
+        }
+    }
+
+    /// Gives back the place of what was sent, before it is larger than what is left: a peer that is always a little behind
+    /// would let it grow for ever. Each byte sent pays for at most one that moves.
+    fn forget_sent(&mut self) {
+        if self.head >= PIECE_SIZE && self.head >= self.leftover() {
+            self.out.drain(..self.head);
+            self.head = 0;
         }
     }
 
