@@ -70,8 +70,7 @@
 //            until the handle is freed. Message data is not NUL-terminated.
 // Time       timeout_ms is in milliseconds. Negative (WSSTREAM_FOREVER) waits for ever; 0 never waits for the
 //            network. When time runs out the answer is AGAIN: reads and writes have then taken nothing; what a wait
-//            waits for goes on. Only wsstream_wake ends a wait before its time, one for ever too; a signal handler
-//            does not.
+//            waits for goes on. wsstream_wake makes it run out early, WSSTREAM_FOREVER too; a signal does not.
 // Halves     Reading is one half, writing the other: one call at a time in each, a second one is ERR_BUSY at once.
 //            Everything else is welcome at any time from any thread.
 // Callbacks  run on a thread of the library and never inside a call of the program. Return soon: the callbacks and
@@ -297,7 +296,7 @@ wsstream_status wsstream_wait_opened(wsstream *stream, int64_t timeout_ms);
 //            not with 0.
 // Errors:    AGAIN (nothing was taken), QUEUED (taken whole: do not send it again), ERR_ARGUMENT (also: text that is
 //            not UTF-8), ERR_FORKED, ERR_DEADLOCK, ERR_BUSY, ERR_STATE (closed from either side, freed, or inside a
-//            message of wsstream_write_some), ERR_CONNECTION (ended without a Close), ERR_ABORTED, ERR_RESOURCE,
+//            message of wsstream_write_some), ERR_CONNECTION (the connection failed), ERR_ABORTED, ERR_RESOURCE,
 //            ERR_INTERNAL.
 // Lifetime:  nothing to release.
 // Since:     0.1
@@ -437,8 +436,8 @@ void wsstream_free(wsstream *stream);
 //
 // A thread that is blocked in wsstream_read is let go from another one by
 //
-//   wsstream_close       when the stream has ended, at the latest after the close timeout: it reads what was received
-//                        before, then DONE or ERR_CONNECTION. Join it before wsstream_free.
+//   wsstream_close       with DONE or ERR_CONNECTION, once the stream has ended: at the latest as said above at
+//                        wsstream_wait_closed. Join that thread before wsstream_free.
 //   wsstream_wake        at once, with AGAIN; the stream goes on.
 //   wsstream_free        at once, with ERR_STATE; what is unread is lost.
 //

@@ -20,7 +20,7 @@
 //            until the handle is freed. Message data is not NUL-terminated.
 // Time       timeout_ms is in milliseconds. Negative (WSSTREAM_FOREVER) waits for ever; 0 never waits for the
 //            network. When time runs out the answer is AGAIN: reads and writes have then taken nothing; what a wait
-//            waits for goes on. wsstream_wake makes it run out early, WSSTREAM_FOREVER too; a signal handler does not.
+//            waits for goes on. wsstream_wake makes it run out early, WSSTREAM_FOREVER too; a signal does not.
 // Halves     Reading is one half, writing the other: one call at a time in each, a second one is ERR_BUSY at once.
 //            Everything else is welcome at any time from any thread.
 // Callbacks  run on a thread of the library and never inside a call of the program. Return soon: the callbacks and
