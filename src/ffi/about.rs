@@ -39,7 +39,7 @@ pub struct wsstream_statistics {
 }
 
 fn text(stream: *mut wsstream, text: fn(&Stream) -> &CStr) -> *const c_char {
-    enter_or!(c"".as_ptr(), stream, |call| {
+    enter_or!(c"".as_ptr(), |call| {
         call.stream(stream).map_or(c"", |handle| text(handle.even_forked())).as_ptr()
     })
 }
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn wsstream_statistics_get(
     out: *mut wsstream_statistics,
     out_size: usize,
 ) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         call.sized_output(out, out_size)?;
         call.stream(stream)?.live()?;
         Err(Status::Unsupported)

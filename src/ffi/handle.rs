@@ -19,11 +19,10 @@ use crate::memory::Slice;
 use crate::memory::chunk::RawSlice;
 use crate::stream::{Status, Stream, Timeout, is_in_callback};
 
-/// The body of an exported function that answers a status. `stream` is the handle that fails if the body panics, or
-/// `null_mut()`; the body gets a [`Call`] and ends with `Result<Status, Status>`.
+/// The body of an exported function that answers a status: it gets a [`Call`] and ends with `Result<Status, Status>`.
 macro_rules! enter {
-    ($stream:expr, |$call:ident| $body:expr) => {
-        $crate::ffi::handle::answer($stream, || {
+    (|$call:ident| $body:expr) => {
+        $crate::ffi::handle::answer(|| {
             // SAFETY: stands in an exported function only, whose caller keeps the header's promises.
             let $call = &unsafe { $crate::ffi::handle::Call::new() };
             $body
@@ -33,8 +32,8 @@ macro_rules! enter {
 
 /// The body of an exported function that answers something else; `fallback` is the answer if the body panics.
 macro_rules! enter_or {
-    ($fallback:expr, $stream:expr, |$call:ident| $body:expr) => {
-        $crate::ffi::handle::caught($stream, || {
+    ($fallback:expr, |$call:ident| $body:expr) => {
+        $crate::ffi::handle::caught(|| {
             // SAFETY: stands in an exported function only, whose caller keeps the header's promises.
             let $call = &unsafe { $crate::ffi::handle::Call::new() };
             $body
@@ -52,13 +51,11 @@ macro_rules! as_c {
     };
 }
 
-/// Runs the body of an exported function; a panic ends its stream and crosses to nobody.
+/// Runs the body of an exported function. The stream layer has ended the stream of a panic by the time it comes here; it
+/// crosses to nobody.
 #[inline(always)]
-pub(super) fn answer(
-    stream: *mut wsstream,
-    body: impl FnOnce() -> Result<Status, Status>,
-) -> wsstream_status {
-    match caught(stream, body) {
+pub(super) fn answer(body: impl FnOnce() -> Result<Status, Status>) -> wsstream_status {
+    match caught(body) {
         Some(Ok(status) | Err(status)) => status as wsstream_status,
         None => Status::Internal as wsstream_status,
     }
@@ -66,28 +63,14 @@ pub(super) fn answer(
 
 /// Runs the body of an exported function; `None` when it panicked.
 #[inline(always)]
-pub(super) fn caught<T>(stream: *mut wsstream, body: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn caught<T>(body: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => Some(value),
         Err(panic) => {
             // Dropping what was thrown is code that may throw again.
             std::mem::forget(panic);
-            fail(stream);
             None
         }
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn fail(stream: *mut wsstream) {
-    if stream.is_null() {
-        return;
-    }
-    // SAFETY: a handle that is not NULL is a live stream for the length of the call.
-    let stream = unsafe { &*stream.cast::<Stream>() };
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| stream.fail_internal())) {
-        std::mem::forget(panic);
     }
 }
 

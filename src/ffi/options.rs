@@ -52,9 +52,7 @@ pub type wsstream_log_fn =
 /// Since:     0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn wsstream_options_new() -> *mut wsstream_options {
-    enter_or!(null_mut(), null_mut(), |_call| {
-        into_object(wsstream_options { options: RwLock::new(Options::new()) })
-    })
+    enter_or!(null_mut(), |_call| into_object(wsstream_options { options: RwLock::new(Options::new()) }))
 }
 
 /// Frees options.
@@ -67,7 +65,7 @@ pub extern "C" fn wsstream_options_new() -> *mut wsstream_options {
 /// Since:     0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_options_free(options: *mut wsstream_options) {
-    enter_or!((), null_mut(), |call| drop(call.take(options)));
+    enter_or!((), |call| drop(call.take(options)));
 }
 
 /// Adds a sub-protocol to those that are offered, in the order of the calls.
@@ -86,7 +84,7 @@ pub unsafe extern "C" fn wsstream_options_add_protocol(
     protocol: *const c_char,
     size: usize,
 ) -> wsstream_status {
-    enter!(null_mut(), |call| {
+    enter!(|call| {
         let protocol = call.text(protocol, size)?;
         set(call, options, |options| options.add_protocol(protocol))
     })
@@ -110,7 +108,7 @@ pub unsafe extern "C" fn wsstream_options_add_header(
     value: *const c_char,
     value_size: usize,
 ) -> wsstream_status {
-    enter!(null_mut(), |call| {
+    enter!(|call| {
         let (name, value) = (call.text(name, name_size)?, call.text(value, value_size)?);
         set(call, options, |options| options.add_header(name.as_bytes(), value.as_bytes()))
     })
@@ -131,7 +129,7 @@ pub unsafe extern "C" fn wsstream_options_set_number(
     option: u32,
     value: i64,
 ) -> wsstream_status {
-    enter!(null_mut(), |call| set(call, options, |options| options.set_number(option, value)))
+    enter!(|call| set(call, options, |options| options.set_number(option, value)))
 }
 
 /// Sets an option that is a text; the list of WSSTREAM_OPTION_* says what each means.
@@ -150,7 +148,7 @@ pub unsafe extern "C" fn wsstream_options_set_text(
     text: *const c_char,
     size: usize,
 ) -> wsstream_status {
-    enter!(null_mut(), |call| {
+    enter!(|call| {
         let text = call.text(text, size)?;
         set(call, options, |options| options.set_text(option, text))
     })
@@ -171,7 +169,7 @@ pub unsafe extern "C" fn wsstream_options_set_aborter(
     options: *mut wsstream_options,
     aborter: *mut wsstream_aborter,
 ) -> wsstream_status {
-    enter!(null_mut(), |call| {
+    enter!(|call| {
         call.object(aborter)?;
         set(call, options, |_| Status::Unsupported)
     })
@@ -195,7 +193,7 @@ pub unsafe extern "C" fn wsstream_options_set_log(
     user_data: *mut c_void,
 ) -> wsstream_status {
     let _ = user_data;
-    enter!(null_mut(), |call| {
+    enter!(|call| {
         if log.is_none() || level > LOG_TRACE {
             return Err(Status::Argument);
         }

@@ -71,7 +71,7 @@ pub unsafe extern "C" fn wsstream_read(
     timeout_ms: i64,
     out: *mut wsstream_message,
 ) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         let out = call.output(out)?;
         let (stream, timeout) = call.stream(stream)?.live_within(timeout_ms)?;
         Ok(stream.read(timeout, |message| out.set(message.into())))
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn wsstream_read_many(
     capacity: usize,
     count: *mut usize,
 ) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         let (count, batch) = (call.output(count), call.batch(out, capacity));
         let (count, mut batch) = (count?, batch?);
         let (stream, timeout) = call.stream(stream)?.live_within(timeout_ms)?;
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn wsstream_read_some(
     timeout_ms: i64,
     out: *mut wsstream_chunk,
 ) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         call.output(out)?;
         call.buffer(buffer, capacity)?;
         call.stream(stream)?.live_within(timeout_ms)?;
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn wsstream_message_retain(
     message: *const wsstream_message,
     out: *mut wsstream_message,
 ) -> wsstream_status {
-    enter!(null_mut(), |call| {
+    enter!(|call| {
         if std::ptr::eq(message, out) {
             return Err(Status::Argument);
         }
@@ -175,7 +175,7 @@ pub unsafe extern "C" fn wsstream_message_retain(
 /// Since:     0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_message_release(message: *mut wsstream_message) {
-    enter_or!((), null_mut(), |call| call.release(message));
+    enter_or!((), |call| call.release(message));
 }
 
 /// Ends the readable side: what is unread is thrown away and the closing handshake starts.
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn wsstream_readable_cancel(
     reason: *const c_char,
     size: usize,
 ) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         let stream = call.stream(stream)?;
         call.text(reason, size)?;
         check_code(code)?;

@@ -1,7 +1,5 @@
 //! The library as a whole.
 
-use std::ptr::null_mut;
-
 use super::status::wsstream_status;
 use crate::stream::{Status, is_in_callback};
 
@@ -17,7 +15,7 @@ use crate::stream::{Status, is_in_callback};
 /// This version does not have it yet.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsstream_runtime_stop(timeout_ms: i64) -> wsstream_status {
-    enter!(null_mut(), |_call| {
+    enter!(|_call| {
         if timeout_ms != 0 && is_in_callback() { Err(Status::Deadlock) } else { Err(Status::Unsupported) }
     })
 }

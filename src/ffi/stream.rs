@@ -37,7 +37,7 @@ pub unsafe extern "C" fn wsstream_open(
     out: *mut *mut wsstream,
 ) -> wsstream_status {
     static DEFAULTS: OnceLock<Options> = OnceLock::new();
-    enter!(null_mut(), |call| {
+    enter!(|call| {
         let out = call.output(out)?;
         let url = call.text(url, size)?;
         let stream = match call.object(options) {
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn wsstream_open(
 /// why.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_wait_opened(stream: *mut wsstream, timeout_ms: i64) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         let (stream, timeout) = call.stream(stream)?.live_within(timeout_ms)?;
         Ok(stream.wait_opened(timeout))
     })
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn wsstream_close(
     reason: *const c_char,
     size: usize,
 ) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         let stream = call.stream(stream)?;
         let reason = call.text(reason, size)?;
         check_code(code)?;
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn wsstream_wait_closed(
     timeout_ms: i64,
     out: *mut *const wsstream_close_info,
 ) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         let out = call.optional_output(out);
         let handle = call.stream(stream)?;
         let (_, timeout) = handle.live_within(timeout_ms)?;
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn wsstream_wait_closed(
 /// it sends nothing and releases the child's share of what the parent opened.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_free(stream: *mut wsstream) {
-    enter_or!((), null_mut(), |call| {
+    enter_or!((), |call| {
         let Ok(handle) = call.stream(stream) else { return };
         let stream = handle.even_forked();
         if stream.is_forked() {
@@ -186,7 +186,7 @@ pub unsafe extern "C" fn wsstream_free(stream: *mut wsstream) {
 /// answers a status answers ERR_STATE, wsstream_wait_closed too: ask for the info before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_ref(stream: *mut wsstream) -> *mut wsstream {
-    enter_or!(null_mut(), null_mut(), |call| {
+    enter_or!(null_mut(), |call| {
         let Ok(handle) = call.stream(stream) else { return null_mut() };
         handle.reference();
         stream
@@ -203,7 +203,7 @@ pub unsafe extern "C" fn wsstream_ref(stream: *mut wsstream) -> *mut wsstream {
 /// Since:     0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_unref(stream: *mut wsstream) {
-    enter_or!((), null_mut(), |call| {
+    enter_or!((), |call| {
         let Ok(handle) = call.stream(stream) else { return };
         // In the child of a fork nothing is dropped, as in wsstream_free.
         if !handle.even_forked().is_forked() {

@@ -90,7 +90,7 @@ pub unsafe extern "C" fn wsstream_poll(
     timeout_ms: i64,
     out: *mut u32,
 ) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         let out = call.output(out)?;
         let stream = call.stream(stream)?;
         check_events(events)?;
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn wsstream_poll(
 /// It is not async-signal-safe: call it from a thread, not from a signal handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_wake(stream: *mut wsstream, events: u32) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         let stream = call.stream(stream)?;
         check_events(events)?;
         Ok(stream.live()?.wake(events))
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn wsstream_wake(stream: *mut wsstream, events: u32) -> ws
 /// This version does not have it yet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_fd(stream: *mut wsstream, out: *mut c_int) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         // 0 is a descriptor.
         call.output(out)?.set(-1);
         call.stream(stream)?.live()?;
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn wsstream_fd(stream: *mut wsstream, out: *mut c_int) -> 
 /// This version does not have it yet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_fd_watch(stream: *mut wsstream, events: u32) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         let stream = call.stream(stream)?;
         if events & !EVENTS != 0 {
             return Err(Status::Argument);
@@ -185,7 +185,7 @@ pub unsafe extern "C" fn wsstream_on_opened(
     user_data: *mut c_void,
 ) -> wsstream_status {
     let _ = user_data;
-    enter!(stream, |call| {
+    enter!(|call| {
         let stream = call.stream(stream)?;
         present(&callback)?;
         stream.live()?;
@@ -212,7 +212,7 @@ pub unsafe extern "C" fn wsstream_on_closed(
     callback: wsstream_closed_fn,
     user_data: *mut c_void,
 ) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         let stream = call.stream(stream)?;
         present(&callback)?;
         let callback = Callback::new(callback, user_data);
@@ -239,7 +239,7 @@ pub unsafe extern "C" fn wsstream_on_message(
     user_data: *mut c_void,
 ) -> wsstream_status {
     let _ = (callback, user_data);
-    enter!(stream, |call| {
+    enter!(|call| {
         call.stream(stream)?.live()?;
         Err(Status::Unsupported)
     })
@@ -264,7 +264,7 @@ pub unsafe extern "C" fn wsstream_on_event(
     user_data: *mut c_void,
 ) -> wsstream_status {
     let _ = user_data;
-    enter!(stream, |call| {
+    enter!(|call| {
         let stream = call.stream(stream)?;
         if callback.is_some() {
             check_events(events)?;
@@ -291,7 +291,7 @@ pub unsafe extern "C" fn wsstream_on_freed(
     user_data: *mut c_void,
 ) -> wsstream_status {
     let _ = user_data;
-    enter!(stream, |call| {
+    enter!(|call| {
         let stream = call.stream(stream)?;
         present(&callback)?;
         stream.live()?;
@@ -311,7 +311,7 @@ pub unsafe extern "C" fn wsstream_on_freed(
 /// This version does not have it yet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_resume(stream: *mut wsstream) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         call.stream(stream)?.live()?;
         Err(Status::Unsupported)
     })

@@ -46,7 +46,7 @@ pub unsafe extern "C" fn wsstream_write(
     size: usize,
     timeout_ms: i64,
 ) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         let stream = call.stream(stream)?;
         let (kind, data) = (kind(r#type)?, call.bytes(data, size)?);
         let (stream, timeout) = stream.live_within(timeout_ms)?;
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn wsstream_write_some(
     flags: u32,
     timeout_ms: i64,
 ) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         let stream = call.stream(stream)?;
         let (kind, data) = (kind(r#type)?, call.bytes(data, size)?);
         if flags & !FLAGS != 0 {
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn wsstream_write_some(
 /// earlier. Before wsstream_close it is not needed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_flush(stream: *mut wsstream, timeout_ms: i64) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         let (stream, timeout) = call.stream(stream)?.live_within(timeout_ms)?;
         Ok(stream.flush(timeout))
     })
@@ -122,7 +122,7 @@ pub unsafe extern "C" fn wsstream_flush(stream: *mut wsstream, timeout_ms: i64) 
 /// This version does not have it yet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_writable_close(stream: *mut wsstream, timeout_ms: i64) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         call.stream(stream)?.live_within(timeout_ms)?;
         Err(Status::Unsupported)
     })
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn wsstream_writable_abort(
     reason: *const c_char,
     size: usize,
 ) -> wsstream_status {
-    enter!(stream, |call| {
+    enter!(|call| {
         let stream = call.stream(stream)?;
         call.text(reason, size)?;
         check_code(code)?;

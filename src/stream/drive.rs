@@ -4,7 +4,7 @@
 use super::read::Driving;
 use super::read_side::ReadSide;
 use super::read_word::{ARMED, COUNT, DETACHED, DISCARD, INTERNAL, LINGER, THROTTLED};
-use super::write::Locked;
+use super::serve::Locked;
 use super::write_word::{HELD, OUTARMED};
 use super::{Ending, Stream};
 use crate::net::Transport;

@@ -15,6 +15,7 @@ mod poll;
 mod read;
 mod read_side;
 mod read_word;
+mod serve;
 pub mod status;
 mod timeout;
 mod waiters;

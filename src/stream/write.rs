@@ -3,17 +3,16 @@
 //! Nobody sleeps with the lock. A writer that has to wait keeps its seat and lets the lock go, so control frames of
 //! other threads pass between its frames.
 
-use super::status::{Cause, Initiator, Status};
+use super::read::Slept;
+use super::serve::Locked;
+use super::status::{Initiator, Status};
 use super::timeout::{Deadline, Timeout};
-use super::waiters::NoSleep;
 use super::write_side::{PIECE_SIZE, Refused, WriteSide};
-use super::write_word::{CONNECTING, CTRL, ENDED, FREED, Unlock, WRITER, Writing};
+use super::write_word::{CONNECTING, CTRL, ENDED, FREED, LOCKED, WRITER, Writing};
 use super::{Ending, FLAG_FIN, FLAG_MORE, FLAG_NO_COMPRESS, Stream, WRITABLE};
-use crate::net::Transport;
-use crate::proto::opcode::{Kind, Opcode};
+use crate::proto::opcode::Kind;
 use crate::proto::outgoing::{Frames, Refusal};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// One call's part of a message.
@@ -26,114 +25,16 @@ struct Part<'d> {
     more: bool,
 }
 
-/// The lock of the write word; dropped in unwinding it fails the stream.
-pub(super) struct Locked<'a> {
-    stream: &'a Stream,
-    held: Option<Writing<'a, WriteSide>>,
-    /// The write call's seat goes with the lock.
-    writer: bool,
-}
-
-impl<'a> Locked<'a> {
-    pub fn new(stream: &'a Stream, held: Writing<'a, WriteSide>, writer: bool) -> Self {
-        Self { stream, held: Some(held), writer }
-    }
-
-    #[inline]
-    pub fn side(&mut self) -> &mut WriteSide {
-        self.held.as_mut().expect("held until it is let go")
-    }
-
-    /// Lets go where nothing is left to do; the short way of a small write.
-    #[inline]
-    fn unlock_quietly(mut self) -> Result<(), Self> {
-        let stream = self.stream;
-        let Some(held) = self.held.take() else { return Ok(()) };
-        let unsent = held.unsent();
-        stream.unsent.store(unsent, Ordering::Relaxed);
-        let (out, held_back) = (held.is_blocked, unsent > 0 && !held.is_blocked);
-        if held.broken.is_some() || held.is_deferred {
-            self.held = Some(held);
-            return Err(self);
-        }
-        match stream.write.unlock_quietly(held, out, held_back) {
-            Ok(()) => {
-                // Nothing is left that a drop would have to do.
-                std::mem::forget(self);
-                Ok(())
-            }
-            Err(held) => {
-                self.held = Some(held);
-                Err(self)
-            }
-        }
-    }
-
-    /// Lets go after what was posted has been seen to. `stays`: the write call keeps its seat and sends the rest.
-    pub fn unlock(mut self, stays: bool) {
-        let stream = self.stream;
-        let _inside = stream.inside();
-        let mut broken = None;
-        let mut transport = None;
-        while let Some(mut held) = self.held.take() {
-            if held.is_deferred && !held.in_frame && held.leftover() == 0 {
-                self.held = Some(held);
-                stream.serve(self.side());
-                let Some(served) = self.held.take() else { return };
-                held = served;
-            }
-            if let (Some(error), false) = (&held.broken, held.is_broken_told) {
-                broken = Some(Ending::system(error));
-                held.is_broken_told = true;
-                transport = held.transport.clone();
-            }
-            if stream.closed.info().is_some() {
-                held.drop_unsent();
-            }
-            let unsent = held.unsent();
-            let has_socket = held.transport.is_some();
-            stream.unsent.store(unsent, Ordering::Relaxed);
-            let unlock = Unlock {
-                writer: self.writer && !stays,
-                out: held.is_blocked && !stays,
-                held: held.leftover() > 0 && !held.is_blocked,
-                wake: unsent <= stream.limits.write_buffer_size,
-            };
-            match stream.write.unlock(held, unlock) {
-                Ok(unlocked) => {
-                    if unlocked.wake {
-                        stream.waiters.wake(WRITABLE);
-                    }
-                    if unlocked.list {
-                        stream.runtime.list(stream.key);
-                    }
-                    if unlocked.arm || (has_socket && stream.closed.info().is_some()) {
-                        stream.runtime.nudge(stream.key);
-                    }
-                }
-                Err(held) => {
-                    self.held = Some(held);
-                    stream.serve(self.side());
-                }
-            }
-        }
-        if let Some(ending) = broken {
-            stream.handle_send_failed(ending, transport.as_deref());
-        }
-    }
-}
-
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
-            let _inside = self.stream.inside();
-            drop(held);
-            if self.writer {
-                self.stream.write.rise();
-            }
-            self.stream.fail_internal();
-        }
-    }
+/// How a write call comes back from its sleep.
+enum SleptWriting<'a> {
+    /// Look again.
+    Woken(Locked<'a>),
+    /// The time is over, or `wake` was called.
+    Over(Locked<'a>),
+    /// The system has no descriptor to sleep on.
+    Resource(Locked<'a>),
+    /// The stream has ended, the seat is given up.
+    Ended,
 }
 
 /// The seat of a write call that does not hold the lock.
@@ -242,15 +143,15 @@ impl Stream {
             let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
             let slept = self.sleep_as_writer(locked, mark, deadline);
             locked = match slept {
-                (Some(locked), true) => locked,
-                (Some(mut locked), false) => {
+                SleptWriting::Woken(locked) => locked,
+                SleptWriting::Over(mut locked) | SleptWriting::Resource(mut locked) => {
                     // The time is over: the rest is copied and the internal thread sends it.
                     return match self.push(locked.side(), &mut progress, part.more, true) {
                         Ok(_) => self.finish_write(locked, Timeout(0)),
                         Err(Refused) => self.fail_write(locked),
                     };
                 }
-                (None, _) => return self.write_end(),
+                SleptWriting::Ended => return self.write_end(),
             };
         }
     }
@@ -339,15 +240,19 @@ impl Stream {
             let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
             let slept = self.sleep_as_writer(locked, mark, deadline);
             locked = match slept {
-                (Some(mut locked), woken) => {
+                SleptWriting::Woken(mut locked) => {
                     locked.side().send();
-                    if !woken && locked.side().unsent() > mark {
+                    locked
+                }
+                SleptWriting::Over(mut locked) | SleptWriting::Resource(mut locked) => {
+                    locked.side().send();
+                    if locked.side().unsent() > mark {
                         locked.unlock(false);
                         return Status::Queued;
                     }
                     locked
                 }
-                (None, _) => return self.end_of_taken(),
+                SleptWriting::Ended => return self.end_of_taken(),
             };
         }
     }
@@ -412,12 +317,16 @@ impl Stream {
             let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
             let slept = self.sleep_as_writer(locked, mark, deadline);
             locked = match slept {
-                (Some(locked), true) => locked,
-                (Some(locked), false) => {
+                SleptWriting::Woken(locked) => locked,
+                SleptWriting::Over(locked) => {
                     locked.unlock(false);
                     return Err(Status::Again);
                 }
-                (None, _) => return Err(self.write_end()),
+                SleptWriting::Resource(locked) => {
+                    locked.unlock(false);
+                    return Err(Status::Resource);
+                }
+                SleptWriting::Ended => return Err(self.write_end()),
             };
         }
     }
@@ -441,15 +350,11 @@ impl Stream {
                 return Ok(None);
             }
             let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
-            let ticket = match self.waiters.enter(WRITABLE, WRITABLE) {
-                Ok(ticket) => ticket,
-                Err(NoSleep::Interrupted) => return Ok(None),
-                Err(NoSleep::Resource) => return Err(Status::Resource),
-            };
-            let is_still_connecting = self.write.load() & (ENDED | FREED | CONNECTING) == CONNECTING;
-            let woken = !is_still_connecting || self.sleep(&ticket, None, deadline);
-            if self.waiters.leave(ticket) || !woken {
-                return Ok(None);
+            let is_there = || self.write.load() & (ENDED | FREED | CONNECTING) != CONNECTING;
+            match self.wait_for(WRITABLE, WRITABLE, None, deadline, is_there) {
+                Slept::Woken => {}
+                Slept::Over => return Ok(None),
+                Slept::Resource => return Err(Status::Resource),
             }
         }
     }
@@ -464,34 +369,33 @@ impl Stream {
         }
     }
 
-    /// Lets the lock go, sleeps until the socket takes bytes or somebody has sent some, and takes it again. None: the
-    /// stream has ended, the seat is given up. False: time is over, or `wake` was called. `until`: how much may be
-    /// unsent for the sleep to end.
+    /// Lets the lock go, sleeps until the socket takes bytes or somebody has sent some, and takes it again. `until`: how
+    /// much may be unsent for the sleep to end.
     fn sleep_as_writer<'a>(
         &'a self,
         mut locked: Locked<'a>,
         until: usize,
         deadline: Deadline,
-    ) -> (Option<Locked<'a>>, bool) {
-        let transport: Option<Arc<Transport>> = locked.side().transport.clone();
+    ) -> SleptWriting<'a> {
+        let transport = locked.side().transport.clone();
         locked.unlock(true);
         let seat = WriterSeat(self);
-        let mut woken = false;
-        if let Ok(ticket) = self.waiters.enter(WRITABLE, WRITABLE) {
+        let socket = transport.as_ref().map(|transport| (transport.descriptor(), false, true));
+        let slept = self.wait_for(WRITABLE, WRITABLE, socket, deadline, || {
             self.write.wait();
-            let descriptor = transport.as_ref().map(|transport| (transport.descriptor(), false, true));
-            woken = self.closed.info().is_some()
-                || self.unsent.load(Ordering::Relaxed) <= until
-                || self.sleep(&ticket, descriptor, deadline);
-            woken &= !self.waiters.leave(ticket);
-        }
-        if self.closed.info().is_some() || self.write.load() & FREED != 0 {
-            return (None, woken);
+            self.has_ended_writing() || self.unsent.load(Ordering::Relaxed) <= until
+        });
+        if self.has_ended_writing() {
+            return SleptWriting::Ended;
         }
         let mut locked = Locked::new(self, self.lock_write(), true);
         std::mem::forget(seat);
         self.serve(locked.side());
-        (Some(locked), woken)
+        match slept {
+            Slept::Woken => SleptWriting::Woken(locked),
+            Slept::Over => SleptWriting::Over(locked),
+            Slept::Resource => SleptWriting::Resource(locked),
+        }
     }
 
     /// `wsstream_flush`.
@@ -527,14 +431,18 @@ impl Stream {
             let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
             let slept = self.sleep_as_writer(locked, 0, deadline);
             locked = match slept {
-                (Some(locked), true) => locked,
-                (Some(mut locked), false) => {
+                SleptWriting::Woken(locked) => locked,
+                SleptWriting::Resource(locked) => {
+                    locked.unlock(false);
+                    return Status::Resource;
+                }
+                SleptWriting::Over(mut locked) => {
                     locked.side().send();
                     let is_done = locked.side().unsent() == 0;
                     locked.unlock(false);
                     return if is_done { Status::Ok } else { Status::Again };
                 }
-                (None, _) => return self.write_end(),
+                SleptWriting::Ended => return self.write_end(),
             };
         }
     }
@@ -548,142 +456,6 @@ impl Stream {
             let mut locked = Locked::new(self, held, false);
             locked.side().send();
             locked.unlock(false);
-        }
-    }
-
-    /// Sees to what was posted, or leaves it to the holder of the write word.
-    pub(super) fn serve_posted(&self) {
-        if let Some(held) = self.write.post() {
-            Locked::new(self, held, false).unlock(false);
-        }
-    }
-
-    /// Sees to what was posted without leaving it to another holder of the write word: waits for that one to let go.
-    pub(super) fn serve_now(&self) {
-        let mut locked = Locked::new(self, self.lock_write(), false);
-        self.serve(locked.side());
-        locked.unlock(false);
-    }
-
-    /// Frames and sends what is due beside messages: pongs, our Close, the end of a connection that fails.
-    pub(super) fn serve(&self, side: &mut WriteSide) {
-        crate::fault::point("stream.serve");
-        side.send();
-        let mut control = self.control();
-        if let Some((ending, code)) = control.failing.take() {
-            if !side.in_frame && side.leftover() == 0 && side.close_framed.is_none() {
-                self.frame_pongs(side, &mut control);
-            }
-            self.serve_failure(side, &mut control, ending, code);
-            return;
-        }
-        if side.in_frame {
-            side.is_deferred = control.is_due();
-            if control.state == crate::proto::closing::State::ReplyDue {
-                self.serve_close(side, &mut control);
-            }
-            return;
-        }
-        while side.leftover() == 0 && side.broken.is_none() && side.close_framed.is_none() {
-            let Some(pong) = control.pongs.pop_front() else { break };
-            if side.frame_control(Opcode::Pong, &pong.payload[..pong.size]).is_err() {
-                let ending = Ending::resource("The system refused memory or random bytes for a pong.");
-                self.serve_failure(side, &mut control, ending, None);
-                return;
-            }
-            // All that are due leave together.
-            if let Some(next) = control.pongs.pop_front() {
-                control.pongs.push_front(next);
-                self.frame_pongs(side, &mut control);
-            }
-            side.send();
-        }
-        self.serve_close(side, &mut control);
-        // What could not be framed now is seen to when the bytes before it have gone.
-        side.is_deferred = control.is_due();
-    }
-
-    fn frame_pongs(&self, side: &mut WriteSide, control: &mut super::control::Control) {
-        while let Some(pong) = control.pongs.pop_front() {
-            if side.frame_control(Opcode::Pong, &pong.payload[..pong.size]).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn serve_close(&self, side: &mut WriteSide, control: &mut super::control::Control) {
-        use crate::proto::closing::State;
-        let is_reply = control.state == State::ReplyDue;
-        if is_reply && side.is_unfinished() {
-            self.end_unsent(side, control);
-            return;
-        }
-        if !side.in_message && side.broken.is_none() {
-            if let Some(close) = control.close.take() {
-                side.outgoing.give_up();
-                // RFC 6455 §5.5.2: only a Close that was received excuses from answering a ping.
-                if !is_reply {
-                    self.frame_pongs(side, control);
-                }
-                if side.frame_close(&close).is_err() {
-                    let ending = Ending::resource("The system refused memory or random bytes for the Close.");
-                    self.settle_failed(control, ending, false);
-                    return;
-                }
-                side.send();
-            }
-        }
-        if let (Some(code), 0, None) = (side.close_framed, side.leftover(), &side.broken) {
-            self.handle_close_written(control, code);
-        } else if is_reply && side.broken.is_none() {
-            // K08: what the socket does not take now is unfinished; no Close goes inside a frame.
-            self.end_unsent(side, control);
-        }
-    }
-
-    fn end_unsent(&self, side: &mut WriteSide, control: &mut super::control::Control) {
-        side.drop_unsent();
-        let ending = Ending::new(Cause::Unsent, "The peer's Close came while a write was unfinished.");
-        self.settle_failed(control, ending, false);
-    }
-
-    fn serve_failure(
-        &self,
-        side: &mut WriteSide,
-        control: &mut super::control::Control,
-        ending: Ending,
-        code: Option<u16>,
-    ) {
-        if let (Some(code), false, None, None) = (code, side.in_frame, side.close_framed, &side.broken) {
-            let close = crate::proto::close::CloseRequest { code: Some(code), reason: String::new() };
-            if side.frame_close(&close).is_ok() {
-                side.send();
-                if side.leftover() == 0 && side.broken.is_none() {
-                    control.sent_code = code;
-                }
-            }
-        }
-        // What was sent reaches the peer only if nothing that it sends is left unread when the socket closes.
-        let linger = code.is_some() && !side.in_frame && side.leftover() == 0 && side.broken.is_none();
-        if linger {
-            if let Some(transport) = &side.transport {
-                transport.end_sending();
-            }
-        }
-        self.settle_failed(control, ending, linger);
-        side.drop_unsent();
-    }
-
-    /// The socket refuses bytes: the reading half says why the connection ended, a Close among them.
-    fn handle_send_failed(&self, ending: Ending, transport: Option<&Transport>) {
-        self.control().send_failed.get_or_insert(ending);
-        if !self.drain_after_send_failed() {
-            // Another thread reads, or this one further up: it meets the end, whatever the socket knows of it.
-            if let Some(transport) = transport {
-                transport.end();
-            }
-        } else if self.closed.info().is_none() {
-            self.handle_transport_ended(None);
         }
     }
 
@@ -717,6 +489,6 @@ impl Stream {
 
     /// Whether a write call is inside.
     pub(super) fn has_writer(&self) -> bool {
-        self.write.load() & (WRITER | super::write_word::LOCKED) != 0
+        self.write.load() & (WRITER | LOCKED) != 0
     }
 }
