@@ -66,6 +66,8 @@ struct Internal {
     next_sweep: Option<Instant>,
     /// Freed streams with a call inside: looked at again at every sweep.
     deserting: Vec<u64>,
+    /// How many streams are resolving or connecting.
+    connecting: usize,
 }
 
 /// Starts the thread. Everything that can be refused is asked for before it runs.
@@ -99,6 +101,7 @@ pub(super) fn start(generation: u32) -> Result<Arc<Runtime>> {
         list: Vec::new(),
         next_sweep: None,
         deserting: Vec::new(),
+        connecting: 0,
     };
     sys::with_signals_blocked(|| {
         std::thread::Builder::new().name("wsstream".to_owned()).spawn(move || internal.live(tokio, poller))
@@ -184,6 +187,10 @@ impl Internal {
             }
             self.handle_commands(poller);
             self.handle_time(poller);
+            if self.connecting > 0 {
+                // A set that always has something to report would keep tokio from its own tasks and sockets.
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -227,7 +234,7 @@ impl Internal {
             Command::Connect(key, destination) => self.start_connecting(key, destination),
             Command::Connected(key, outcome) => self.handle_connected(poller, key, outcome),
             Command::GiveUp(key) => {
-                if let Some(task) = self.streams.get_mut(&key).and_then(|entry| entry.connecting.take()) {
+                if let Some(task) = self.end_connecting(key) {
                     task.abort();
                 }
             }
@@ -255,6 +262,13 @@ impl Internal {
             told.outcome = Some(connect::connect(destination).await);
         });
         entry.connecting = Some(task.abort_handle());
+        self.connecting += 1;
+    }
+
+    fn end_connecting(&mut self, key: u64) -> Option<AbortHandle> {
+        let task = self.streams.get_mut(&key)?.connecting.take()?;
+        self.connecting -= 1;
+        Some(task)
     }
 
     fn handle_connected(
@@ -263,8 +277,7 @@ impl Internal {
         key: u64,
         outcome: std::result::Result<TcpStream, ConnectError>,
     ) {
-        let Some(entry) = self.streams.get_mut(&key) else { return };
-        entry.connecting = None;
+        self.end_connecting(key);
         if let Some(Some(socket)) = self.call(key, |driven| driven.connected(outcome)) {
             if let Some(entry) = self.streams.get_mut(&key) {
                 entry.socket = Some((socket, false));
@@ -384,9 +397,10 @@ impl Internal {
                 return true;
             }
             self.let_go(poller, *key);
-            if let Some(Entry { connecting: Some(task), .. }) = self.streams.remove(key) {
+            if let Some(task) = self.end_connecting(*key) {
                 task.abort();
             }
+            self.streams.remove(key);
             false
         });
         self.deserting = left;

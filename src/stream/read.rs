@@ -210,22 +210,40 @@ impl Stream {
         if capacity == 0 {
             return Status::Argument;
         }
-        // Between two reads nothing else keeps the memory.
+        // Between the two takings of the word nothing else keeps the memory.
         let _inside = self.inside();
-        let mut timeout = timeout;
-        for count in 0..capacity {
-            match self.read(timeout, &mut *take) {
-                Status::Ok => {}
-                _ if count > 0 => break,
-                status => return status,
-            }
-            timeout = Timeout(0);
-            // What would need a system call is left for the next call.
-            if count + 1 < capacity && !self.has_decoded() {
-                break;
-            }
+        let status = self.read(timeout, &mut *take);
+        if status == Status::Ok {
+            self.take_those_here(capacity - 1, take);
         }
-        Status::Ok
+        status
+    }
+
+    /// Takes further messages where that needs no system call.
+    fn take_those_here(&self, capacity: usize, take: &mut dyn FnMut(Message)) {
+        let Ok(held) = self.read.enter() else { return };
+        let mut driving = Driving::new(self, held, true);
+        let side = driving.side();
+        for _ in 0..capacity {
+            let message = match side.pop().or_else(|| side.take_short()) {
+                Some(message) => message,
+                None => match side.decode(usize::MAX) {
+                    Decoded::Message(message) => message,
+                    decoded => {
+                        // The next call finds what is behind it.
+                        self.see_to(side, decoded);
+                        break;
+                    }
+                },
+            };
+            take(message);
+        }
+        if side.has_pongs {
+            side.has_pongs = false;
+            self.serve_posted();
+        }
+        let is_queued = side.has_queued();
+        driving.leave_quietly(is_queued);
     }
 
     #[cold]
@@ -341,12 +359,11 @@ impl Stream {
         is_there: impl FnOnce() -> bool,
     ) -> Slept {
         self.send_held_back();
+        let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
         if !side.input().is_empty() {
             // A turn has ended before the input: no sleep, but a look at the time.
-            let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
             return if deadline.remaining_ms().is_some() { Slept::Woken } else { Slept::Over };
         }
-        let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
         let socket = side.transport.as_ref().map(|transport| (transport.descriptor(), true, false));
         let discards = side.is_discarding;
         let slept = self.wait_for(events, events | READABLE | CLOSED, socket, deadline, || {
@@ -589,16 +606,6 @@ impl Stream {
             side.clear_queue();
         }
         Some(Err(if info.clean { Status::Done } else { info.status }))
-    }
-
-    /// Whether a message, or the end, could be taken without a system call.
-    fn has_decoded(&self) -> bool {
-        let Ok(held) = self.read.own(CALLER) else { return true };
-        let mut driving = Driving::new(self, held, false);
-        let side = driving.side();
-        let has = side.has_queued() || !side.input().is_empty();
-        driving.leave();
-        has
     }
 
     /// The internal thread drives: decodes and receives up to the mark, then leaves the socket to the poller.
