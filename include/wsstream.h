@@ -81,8 +81,9 @@
 // Manners    No signal handler, no SIGPIPE, nothing printed, no call to initialise. Descriptors are close-on-exec.
 //            The library's threads are named wsstream... and block every signal. It is never unloaded. The header is
 //            C99 and C++11.
-// fork       In the child, streams made before are dead: calls answer ERR_FORKED; wsstream_free releases the child's
-//            share and sends nothing. Options and messages go on working, and new streams may be opened.
+// fork       In the child, streams made before are dead: calls answer ERR_FORKED, wsstream_free sends nothing. Their
+//            memory and descriptors stay with the child until it ends. Options and messages go on working, and new
+//            streams may be opened.
 // Growth     wsstream_message and wsstream_chunk never change their size. What the library fills carries or takes a
 //            size and grows at its end only. Later versions may add statuses and enumerators.
 //
@@ -398,7 +399,7 @@ wsstream_status wsstream_wait_closed(wsstream *stream,
 //
 // Still connecting: that is given up. Open: a Close with code 1001 is sent if that needs no waiting. Unread messages
 // are lost and written data may be; to be sure of both, see the order of an end below. In the child of a fork
-// it sends nothing and releases the child's share of what the parent opened.
+// it sends nothing and touches nothing of the parent's.
 void wsstream_free(wsstream *stream);
 
 // -------------------------------------------------------------------------------------------------------------------

@@ -157,7 +157,7 @@ pub unsafe extern "C" fn wsstream_wait_closed(
 ///
 /// Still connecting: that is given up. Open: a Close with code 1001 is sent if that needs no waiting. Unread messages
 /// are lost and written data may be; to be sure of both, see the order of an end below. In the child of a fork
-/// it sends nothing and releases the child's share of what the parent opened.
+/// it sends nothing and touches nothing of the parent's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_free(stream: *mut wsstream) {
     enter_or!((), |call| {

@@ -143,6 +143,10 @@ impl Internal {
                 Ok(Command::Freed(key)) => self.deserting.push(key),
                 Ok(_) | Err(_) => {}
             }
+            for key in self.deserting.clone() {
+                // No poller tells any more when the peer has ended what it still sends.
+                self.call(key, |driven| driven.ready(false, false));
+            }
             let streams = &mut self.streams;
             self.deserting.retain(|key| match streams.get(key) {
                 Some(entry) if !entry.driven.is_deserted() => true,

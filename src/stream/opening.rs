@@ -17,6 +17,7 @@ use crate::proto::handshake::{Progress, Refusal, Request, Response, ResponseRead
 use crate::runtime::{ConnectError, Destination, Runtime};
 use data_encoding::BASE64;
 use std::ffi::CString;
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,6 +26,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) struct Opened {
     pub protocol: CString,
     pub extensions: CString,
+}
+
+/// Whether the system had no descriptor, memory or thread for it.
+fn is_refusal(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS))
+        || matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory)
 }
 
 /// A string of the handshake for C. Its checks let no U+0000 through.
@@ -91,7 +98,11 @@ impl Stream {
             Ok(socket) => socket,
             Err(ConnectError { resolving, error, detail }) => {
                 self.control().phase = if resolving { Phase::Resolve } else { Phase::Connect };
-                let cause = if resolving { Cause::Name } else { Cause::System };
+                let cause = match resolving {
+                    _ if is_refusal(&error) => Cause::Resource,
+                    true => Cause::Name,
+                    false => Cause::System,
+                };
                 let os_error = error.raw_os_error().unwrap_or(0);
                 self.fail(Ending { os_error, ..Ending::new(cause, detail) }, None);
                 return None;

@@ -360,15 +360,16 @@ impl Stream {
     ) -> Slept {
         self.send_held_back();
         let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
-        if !side.input().is_empty() {
-            // A turn has ended before the input: no sleep, but a look at the time.
-            return if deadline.remaining_ms().is_some() { Slept::Woken } else { Slept::Over };
+        // A turn may have ended before the input: then no sleep, but a look at the time and at `wake`.
+        let has_input = !side.input().is_empty();
+        if has_input && deadline.remaining_ms().is_none() {
+            return Slept::Over;
         }
         let socket = side.transport.as_ref().map(|transport| (transport.descriptor(), true, false));
         let discards = side.is_discarding;
         let slept = self.wait_for(events, events | READABLE | CLOSED, socket, deadline, || {
             let word = self.read.load();
-            word & (ENDED | FREED) != 0 || (word & DISCARD != 0 && !discards) || is_there()
+            has_input || word & (ENDED | FREED) != 0 || (word & DISCARD != 0 && !discards) || is_there()
         });
         // Even where another thread woke this one, the socket may have something.
         side.is_drained = false;
