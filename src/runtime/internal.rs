@@ -243,6 +243,7 @@ impl Internal {
                 }
             }
             Command::Nudge(key) => self.drive(poller, key, |driven| driven.ready(false, false)),
+            Command::TakeOver(key) => self.drive(poller, key, |driven| driven.take_over()),
             Command::List(key) => self.enlist(key),
             Command::Deadline(key, at) => self.deadlines.push(Reverse((at, key))),
             Command::CallBack(key) => {

@@ -46,6 +46,8 @@ pub trait Driven: Send + Sync {
     fn connected(&self, outcome: std::result::Result<TcpStream, ConnectError>) -> Option<Arc<Transport>>;
     /// An event came (`error`: the connection is broken), or `nudge` was called.
     fn ready(&self, event: bool, error: bool) -> Wanted;
+    /// A thread is about to wait for what only driving brings about, without driving: takes over if nobody drives.
+    fn take_over(&self) -> Wanted;
     /// A sweep has come by. `seen` is what it saw the last time; true keeps the stream on the list.
     fn sweep(&self, seen: &mut u64) -> (bool, Wanted);
     /// A deadline may have passed: sees to it, answers the next one.
@@ -65,6 +67,7 @@ enum Command {
     Connected(u64, std::result::Result<TcpStream, ConnectError>),
     GiveUp(u64),
     Nudge(u64),
+    TakeOver(u64),
     List(u64),
     Deadline(u64, Instant),
     CallBack(u64),
@@ -147,6 +150,11 @@ impl Runtime {
     /// Lets the internal thread look at a stream: `Driven::ready`.
     pub fn nudge(&self, key: u64) {
         self.send(Command::Nudge(key));
+    }
+
+    /// Lets the internal thread drive a stream now instead of at a sweep: `Driven::take_over`.
+    pub fn take_over(&self, key: u64) {
+        self.send(Command::TakeOver(key));
     }
 
     /// Lets it call `Driven::deadline` at a time, or soon after.

@@ -3,7 +3,7 @@
 
 use super::read::Driving;
 use super::read_side::ReadSide;
-use super::read_word::{ARMED, COUNT, DETACHED, DISCARD, INTERNAL, LINGER, THROTTLED};
+use super::read_word::{ARMED, COUNT, DETACHED, DISCARD, INTERNAL, LINGER, OWNER, THROTTLED};
 use super::serve::Locked;
 use super::write_word::{HELD, OUTARMED};
 use super::{Ending, Stream};
@@ -56,6 +56,14 @@ impl Driven for Stream {
                 }
             }
             _ => {}
+        }
+        self.wanted()
+    }
+
+    fn take_over(&self) -> Wanted {
+        crate::fault::point("runtime.take_over");
+        if let Ok(held) = self.read.own(INTERNAL) {
+            self.drive_internally(held);
         }
         self.wanted()
     }
@@ -116,6 +124,14 @@ impl Driven for Stream {
 }
 
 impl Stream {
+    /// Before a wait that does not drive: at a sweep the stream would be taken over some milliseconds later.
+    pub(super) fn hand_over(&self) {
+        let word = self.read.load();
+        if word & (LINGER | OWNER) == LINGER && word & DETACHED == 0 {
+            self.runtime.take_over(self.key);
+        }
+    }
+
     /// What the poller is to watch, by the bits of both words.
     fn wanted(&self) -> Wanted {
         if self.closed.info().is_some() {

@@ -67,7 +67,12 @@ impl Stream {
                     if is_last_look {
                         return self.polled(0);
                     }
-                    let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
+                    let deadline = *deadline.get_or_insert_with(|| {
+                        if events & DRIVEN == 0 {
+                            self.hand_over();
+                        }
+                        timeout.deadline()
+                    });
                     self.wait_for(events, events | CLOSED, None, deadline, || self.note_waiting(events))
                 }
             };
@@ -152,7 +157,10 @@ impl Stream {
             if timeout.is_zero() {
                 return Status::Again;
             }
-            let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
+            let deadline = *deadline.get_or_insert_with(|| {
+                self.hand_over();
+                timeout.deadline()
+            });
             match self
                 .wait_for(CLOSED, CLOSED, None, deadline, || self.closed.info().is_some() || self.is_freed())
             {

@@ -221,7 +221,14 @@ impl Stream {
 
     /// Takes further messages where that needs no system call.
     fn take_those_here(&self, capacity: usize, take: &mut dyn FnMut(Message)) {
-        let Ok(held) = self.read.enter() else { return };
+        let Ok(held) = self.read.enter() else {
+            // The stream has ended or is about to: one by one.
+            let _ = (0..capacity).try_for_each(|_| match self.read(Timeout(0), &mut *take) {
+                Status::Ok => Ok(()),
+                status => Err(status),
+            });
+            return;
+        };
         let mut driving = Driving::new(self, held, true);
         let side = driving.side();
         for _ in 0..capacity {
