@@ -186,7 +186,9 @@ impl Decoder {
     #[inline]
     pub fn decode(&mut self, input: &[u8], budget: usize) -> (usize, Event) {
         match self.decode_short(input) {
-            Some((kind, payload)) if payload.len() <= budget => (payload.end, Event::Message { kind, payload }),
+            Some((kind, payload)) if payload.len() <= budget => {
+                (payload.end, Event::Message { kind, payload })
+            }
             _ => self.decode_medium(input, budget),
         }
     }

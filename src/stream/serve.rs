@@ -158,6 +158,10 @@ impl Stream {
             }
             return;
         }
+        if side.close_framed.is_some() {
+            // Nothing follows our Close.
+            control.pongs.clear();
+        }
         while side.leftover() == 0 && side.broken.is_none() && side.close_framed.is_none() {
             let Some(pong) = control.pongs.pop_front() else { break };
             if side.frame_control(Opcode::Pong, &pong.payload[..pong.size]).is_err() {

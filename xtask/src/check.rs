@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::workspace::{cargo, command, succeed};
+use crate::workspace::{cargo, command, output, succeed};
 use crate::{Outcome, document, header, layout, symbol};
 
 /// Runs every check and says which failed.
@@ -23,7 +23,8 @@ pub fn run() -> Outcome {
         step("oldest compiler", oldest());
     }
     if is_there("cargo", &["deny", "--version"]) {
-        step("dependencies", succeed(command(&cargo(), &["deny", "check"])));
+        step("dependencies", succeed(command(&cargo(), &["deny", "check", "bans", "licenses", "sources"])));
+        step("advisories", advisories());
     }
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
@@ -39,6 +40,18 @@ fn oldest() -> Outcome {
         check.env_remove(chosen);
     }
     succeed(check)
+}
+
+/// The database of advisories is fetched anew: where that cannot be, it is said and held against nobody.
+fn advisories() -> Outcome {
+    let checked = output(command(&cargo(), &["deny", "check", "advisories"]));
+    match checked {
+        Err(message) if message.contains("failed to fetch advisory database") => {
+            println!("advisories: the database cannot be fetched here");
+            Ok(())
+        }
+        checked => checked.map(drop),
+    }
 }
 
 fn is_there(program: &str, arguments: &[&str]) -> bool {
