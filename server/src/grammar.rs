@@ -1,8 +1,8 @@
 //! The one table of routes and parameters: requests are held against it, the help and the README
 //! are written from it.
 
-use crate::behaviour::closing::{Abrupt, Close, CloseReply};
 use crate::behaviour::answer::Answer;
+use crate::behaviour::closing::{Abrupt, Close, CloseReply};
 use crate::behaviour::count::Count;
 use crate::behaviour::echo::{self, Echo, Sink};
 use crate::behaviour::ping::Ping;

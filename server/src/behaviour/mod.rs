@@ -2,8 +2,8 @@
 //!
 //! A behaviour sees frames, never the socket's reads; it says what to send and when to end.
 
-pub mod closing;
 pub mod answer;
+pub mod closing;
 pub mod count;
 pub mod echo;
 pub mod ping;
