@@ -2,7 +2,7 @@
 
 use super::control::Control;
 use super::options::Options;
-use super::read::{Driving, Goal, Slept};
+use super::read::{Driving, Goal, Patience, Slept};
 use super::read_side::ReadSide;
 use super::read_word::INTERNAL;
 use super::serve::Locked;
@@ -210,6 +210,7 @@ impl Stream {
         let _inside = self.inside();
         let mut deadline = None;
         let mut is_last_look = timeout.is_zero();
+        let mut patience = Patience::default();
         loop {
             if let Some(status) = self.opened_status() {
                 return status;
@@ -228,8 +229,9 @@ impl Stream {
                     driving.leave();
                     slept
                 }
-                None => self
-                    .follow(OPENED, &mut deadline, timeout, is_last_look, || self.opened_status().is_some()),
+                None => self.follow(OPENED, &mut deadline, timeout, is_last_look, &mut patience, || {
+                    self.opened_status().is_some()
+                }),
             };
             match slept {
                 Slept::Woken => {}

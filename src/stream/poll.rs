@@ -1,6 +1,6 @@
 //! Waiting for more than one thing, and for the end.
 
-use super::read::{Driving, Goal, Pumped, Slept, can_own};
+use super::read::{Driving, Goal, Patience, Pumped, Slept, can_own};
 use super::read_word::{ENDED, FREED, INTERNAL, OWNER, QUEUED};
 use super::status::Status;
 use super::timeout::Timeout;
@@ -37,6 +37,7 @@ impl Stream {
         }
         let mut deadline = None;
         let mut is_last_look = timeout.is_zero();
+        let mut patience = Patience::default();
         loop {
             let slept = match self.own_for(events) {
                 Some(mut driving) => {
@@ -59,9 +60,9 @@ impl Stream {
                         return self.polled(holding);
                     }
                     let word = self.read.load();
-                    if events & DRIVEN != 0 && (word & OWNER == INTERNAL || can_own(word)) {
-                        // The internal thread's work does not wait, and what it has found may be what is asked for.
-                        std::thread::yield_now();
+                    let is_driven = events & DRIVEN != 0 && (word & OWNER == INTERNAL || can_own(word));
+                    if is_driven && patience.outwaits() {
+                        // What the internal thread has found may be what is asked for.
                         continue;
                     }
                     if is_last_look {

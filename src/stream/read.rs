@@ -19,8 +19,13 @@ use std::os::fd::RawFd;
 /// How many receives one turn makes: then the internal thread has others to serve, and a caller looks at its time. What is
 /// left is reported at once by whatever waits for it.
 const RECEIVES_MAX: usize = 32;
-/// How many control frames one turn sees to, for the same reason: a chunk may hold a hundred thousand.
-const CONTROLS_MAX: usize = 1024;
+/// How many frames beside whole messages one turn sees to, for the same reason: a chunk may hold a hundred thousand. It takes
+/// about a millisecond.
+const FRAMES_MAX: usize = 8 * 1024;
+/// How often a call that must not wait yields to the internal thread, and for how many milliseconds it sleeps after that,
+/// before it goes without what that thread may be about to find.
+const YIELDS_MAX: u32 = 64;
+const SLEEPS_MAX: u32 = 10;
 
 /// What the owner of the read word pumps for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +150,25 @@ pub(super) fn can_own(word: u64) -> bool {
     word & OWNER == 0 && (word & DETACHED == 0 || word & (ENDED | FREED) != 0)
 }
 
+/// What a call that must not wait still does where the internal thread drives: that one's work does not wait either, but
+/// under a flood it is always at it.
+#[derive(Default)]
+pub(super) struct Patience(u32);
+
+impl Patience {
+    /// Lets the internal thread go on for a moment; false: it has been at it for too long.
+    pub fn outwaits(&mut self) -> bool {
+        self.0 += 1;
+        if self.0 <= YIELDS_MAX {
+            std::thread::yield_now();
+        } else {
+            // Without descriptors it is a sleep; a failure is a shorter one.
+            let _ = sys::poll(&mut [], 1);
+        }
+        self.0 <= YIELDS_MAX + SLEEPS_MAX
+    }
+}
+
 /// How a waiting call goes on.
 pub(super) enum Slept {
     /// Look again.
@@ -266,11 +290,13 @@ impl Stream {
         }
         let mut deadline = None;
         let mut is_last_look = timeout.is_zero();
+        let mut patience = Patience::default();
         loop {
             let mut own = match driving.take().map_or_else(|| self.try_own(), Some) {
                 Some(own) => own,
                 None => {
-                    match self.follow(READABLE, &mut deadline, timeout, is_last_look, || false) {
+                    match self.follow(READABLE, &mut deadline, timeout, is_last_look, &mut patience, || false)
+                    {
                         Slept::Woken => {}
                         Slept::Over => return Err(Status::Again),
                         Slept::Resource => return Err(Status::Resource),
@@ -319,6 +345,7 @@ impl Stream {
         deadline: &mut Option<Deadline>,
         timeout: Timeout,
         is_last_look: bool,
+        patience: &mut Patience,
         is_there: impl FnOnce() -> bool,
     ) -> Slept {
         let events = READABLE | READABLE_SOME | OPENED;
@@ -328,8 +355,7 @@ impl Stream {
             if is_idle || (word & OWNER == 0 && !can_own(word)) {
                 return Slept::Over;
             }
-            std::thread::yield_now();
-            return Slept::Woken;
+            return if patience.outwaits() { Slept::Woken } else { Slept::Over };
         }
         let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
         self.wait_for(asked, events, None, deadline, || {
@@ -409,8 +435,9 @@ impl Stream {
     pub(super) fn pump(&self, side: &mut ReadSide, goal: Goal, receives: bool) -> Pumped {
         crate::fault::point("stream.pump");
         let mut left = RECEIVES_MAX;
+        let mut frames_left = FRAMES_MAX;
         loop {
-            let decoded = self.pump_decoded(side, goal);
+            let decoded = self.pump_decoded(side, goal, &mut frames_left);
             if side.has_pongs {
                 side.has_pongs = false;
                 self.serve_posted();
@@ -449,8 +476,7 @@ impl Stream {
     }
 
     /// Decodes what is here; None: more has to be received.
-    fn pump_decoded(&self, side: &mut ReadSide, goal: Goal) -> Option<Pumped> {
-        let mut controls_left = CONTROLS_MAX;
+    fn pump_decoded(&self, side: &mut ReadSide, goal: Goal, frames_left: &mut usize) -> Option<Pumped> {
         loop {
             let word = self.read.load();
             if word & (ENDED | FREED) != 0 {
@@ -487,7 +513,7 @@ impl Stream {
                 // Also for empty messages, which take no payload but a place in the queue.
                 return Some(Pumped::Throttled);
             }
-            if controls_left == 0 {
+            if *frames_left == 0 {
                 return Some(Pumped::Starved);
             }
             match side.decode(budget) {
@@ -499,7 +525,7 @@ impl Stream {
                 Decoded::Starved => return None,
                 Decoded::Full => return Some(Pumped::Throttled),
                 decoded => {
-                    controls_left -= 1;
+                    *frames_left -= 1;
                     self.see_to(side, decoded);
                 }
             }
@@ -586,7 +612,7 @@ impl Stream {
                 side.finish();
                 self.fail(Ending::resource("The system refused memory for a message."), Some(1011));
             }
-            Decoded::Message(_) | Decoded::Starved | Decoded::Full => {}
+            Decoded::Message(_) | Decoded::Unremarkable | Decoded::Starved | Decoded::Full => {}
         }
     }
 
@@ -623,6 +649,10 @@ impl Stream {
         let pumped = self.pump(side, Goal::Mark, true);
         side.compact_queue();
         side.release_memory();
+        if matches!(pumped, Pumped::Starved) && !side.input().is_empty() {
+            // The turn has ended before the input: the next one, after others had theirs.
+            self.runtime.take_over(self.key);
+        }
         driving.leave_as(true, matches!(pumped, Pumped::Throttled));
     }
 

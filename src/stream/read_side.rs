@@ -43,6 +43,8 @@ struct Partial {
 pub(super) enum Decoded {
     Message(Message),
     Ping,
+    /// A frame, or a part of one, that nobody has to know of.
+    Unremarkable,
     Close(Option<u16>),
     Fail(Failure),
     /// More has to be received.
@@ -242,45 +244,28 @@ impl ReadSide {
                 };
                 Decoded::Message(Message { kind, payload })
             }
-            event => self.decode_rarely(event, base, budget),
+            event => self.decode_rarely(event, base),
         }
     }
 
     #[inline(never)]
-    fn decode_rarely(&mut self, event: Event, base: usize, mut budget: usize) -> Decoded {
-        let mut event = event;
-        let mut base = base;
-        loop {
-            match event {
-                Event::Part { kind, payload, first, fin } => {
-                    let payload = Span { start: base + payload.start, end: base + payload.end };
-                    budget = budget.saturating_sub(payload.end - payload.start);
-                    match self.take_part(kind, payload, first, fin) {
-                        Ok(Some(message)) => return Decoded::Message(message),
-                        Ok(None) => {}
-                        Err(NoMemory) => return Decoded::NoMemory,
-                    }
+    fn decode_rarely(&mut self, event: Event, base: usize) -> Decoded {
+        match event {
+            Event::Part { kind, payload, first, fin } => {
+                let payload = Span { start: base + payload.start, end: base + payload.end };
+                match self.take_part(kind, payload, first, fin) {
+                    Ok(Some(message)) => Decoded::Message(message),
+                    Ok(None) => Decoded::Unremarkable,
+                    Err(NoMemory) => Decoded::NoMemory,
                 }
-                Event::Message { .. } => unreachable!("handed out by decode"),
-                Event::Pong => {}
-                Event::Ping => return Decoded::Ping,
-                Event::Close { code } => return Decoded::Close(code),
-                Event::Fail(failure) => return Decoded::Fail(failure),
-                Event::Starved => return Decoded::Starved,
-                Event::Exhausted => return Decoded::Full,
             }
-            if self.input().is_empty() {
-                return Decoded::Starved;
-            }
-            let Some(chunk) = &self.chunk else { return Decoded::Starved };
-            base = self.start;
-            let (consumed, next) = self.decoder.decode(&chunk.filled()[base..], budget);
-            self.start += consumed;
-            if let Event::Message { kind, payload } = next {
-                let payload = chunk.slice(base + payload.start, base + payload.end);
-                return Decoded::Message(Message { kind, payload });
-            }
-            event = next;
+            Event::Message { .. } => unreachable!("handed out by decode"),
+            Event::Pong => Decoded::Unremarkable,
+            Event::Ping => Decoded::Ping,
+            Event::Close { code } => Decoded::Close(code),
+            Event::Fail(failure) => Decoded::Fail(failure),
+            Event::Starved => Decoded::Starved,
+            Event::Exhausted => Decoded::Full,
         }
     }
 

@@ -173,8 +173,9 @@ impl Stream {
             let (mask, payload) = match progress.frame.take() {
                 Some(frame) => frame,
                 None => {
-                    // RFC 6455 §5.4: control frames may stand between the frames of a message.
-                    if side.is_deferred || self.write.load() & CTRL != 0 {
+                    // RFC 6455 §5.4: control frames may stand between the frames of a message. Before a message of one
+                    // frame nothing is seen to: our Close may be due, and what was taken goes before it.
+                    if side.in_message && (side.is_deferred || self.write.load() & CTRL != 0) {
                         self.serve(side);
                         if self.has_ended_writing() {
                             continue;

@@ -1,14 +1,14 @@
 //! The internal thread, as `src/stream/drive.rs` and `src/runtime/internal.rs` have it.
 
-use super::kernel::{Command, Interest, Work};
+use super::kernel::{Command, Interest, Received, Work};
 use super::reading::Driving;
+use super::serving::Locked;
 use super::stream::{Bug, Stream, Transport};
-use super::writing::Locked;
 use loom::sync::atomic::Ordering;
 use std::sync::Arc;
 use wsstream_models::proto::closing::State;
 use wsstream_models::stream::read_word::{
-    ARMED, CALLER, COUNT, DISCARD, INTERNAL, LINGER, OWNER, Reading, THROTTLED,
+    ARMED, CALLER, COUNT, DETACHED, DISCARD, INTERNAL, LINGER, OWNER, Reading, THROTTLED,
 };
 use wsstream_models::stream::write_word::{HELD, OUTARMED};
 
@@ -59,7 +59,7 @@ impl Stream {
             Some(Ok(held)) => {
                 if error && self.read_word() & THROTTLED != 0 {
                     // `fail_throttled`.
-                    self.handle_transport_ended();
+                    self.handle_transport_ended(true);
                 }
                 self.drive_internally(held);
             }
@@ -71,6 +71,22 @@ impl Stream {
             _ => {}
         }
         self.wanted()
+    }
+
+    /// `Driven::take_over`.
+    fn take_over(&self) -> Wanted {
+        if let Ok(held) = self.read.own(INTERNAL) {
+            self.drive_internally(held);
+        }
+        self.wanted()
+    }
+
+    /// `hand_over`.
+    pub fn hand_over(&self) {
+        let word = self.read_word();
+        if word & (LINGER | OWNER) == LINGER && word & DETACHED == 0 {
+            self.kernel().ask(Command::TakeOver);
+        }
     }
 
     /// `Driven::sweep`.
@@ -106,6 +122,9 @@ impl Stream {
     fn is_deserted(&self) -> bool {
         let is_lingering = self.control().lingers;
         !is_lingering
+            && (self.has(Bug::DesertedEarly)
+                || self.has(Bug::ReaderUnseen)
+                || self.read_word() & DETACHED != 0)
             && self.has_settled()
             && !self.has_reader()
             && !self.has_writer()
@@ -143,15 +162,22 @@ impl Stream {
         if is_lingering {
             // `let_pass`.
             held.finish();
-            if held.receive(self).is_some() {
-                Driving::new(self, held, false).leave_as(true, false);
-                return Wanted::Watch(Interest { read: true, write: false });
+            loop {
+                match held.receive(self) {
+                    Received::Bytes { .. } => held.finish(),
+                    Received::Nothing => {
+                        Driving::new(self, held, false).leave_as(true, false);
+                        return Wanted::Watch(Interest { read: true, write: false });
+                    }
+                    Received::End | Received::Broken => break,
+                }
             }
         }
         self.control().lingers = false;
         if held.transport.take().is_some() {
             self.ends.fetch_add(1, Ordering::Relaxed);
         }
+        held.release_memory();
         Driving::new(self, held, false).leave();
         let mut locked = Locked::new(self, self.lock_write(), false);
         locked.side().drop_unsent();
@@ -219,6 +245,7 @@ impl Internal {
                     }
                 }
                 Work::Command(Command::Nudge) => self.want(stream.ready(false, false)),
+                Work::Command(Command::TakeOver) => self.want(stream.take_over()),
                 Work::Command(Command::Connected) => {
                     if stream.connected() {
                         self.has_socket = true;
@@ -306,4 +333,8 @@ pub fn assert_watched(stream: &Stream) {
     let watched = stream.system().watched();
     let is_watched = watched.is_some_and(|interest| interest.read || word & THROTTLED != 0);
     assert!(is_watched, "an idle stream is not watched: {word:b} {watched:?}");
+    if word & THROTTLED == 0 {
+        let side = stream.read.own(CALLER).unwrap();
+        assert!(side.input.is_empty() && !side.has_chunk, "an idle stream keeps what it has received");
+    }
 }

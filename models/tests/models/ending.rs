@@ -1,14 +1,14 @@
 //! The end of a stream, as `src/stream/control.rs` and `mod.rs` have it.
 
 use super::kernel::Command;
-use super::stream::{Bug, Status, Stream};
+use super::stream::{Bug, Control, Status, Stream};
 use wsstream_models::proto::closing::{Action, Input, State};
 use wsstream_models::stream::read_word::{self, THROTTLED};
 use wsstream_models::stream::write_word;
 
 impl Stream {
     /// `mark(ENDED)` of the writing half: before anybody can frame our Close, so that nothing is framed behind it.
-    fn end_writing(&self, is_late: bool) {
+    fn mark_end_of_writing(&self, is_late: bool) {
         if self.has(Bug::EndMarkedLate) == is_late && !self.has(Bug::WriteEndNotMarked) {
             self.write.mark(write_word::ENDED);
         }
@@ -21,27 +21,45 @@ impl Stream {
             return;
         }
         control.peer_close = true;
-        self.end_writing(false);
+        self.end_writing();
+        self.mark_end_of_writing(false);
         if control.step(Input::CloseReceived) == Action::QueueReply {
             control.close = true;
         }
         drop(control);
-        self.end_writing(true);
+        self.mark_end_of_writing(true);
         self.serve_posted();
     }
 
-    /// TCP has ended.
-    pub fn handle_transport_ended(&self) {
+    /// TCP has ended, or broke.
+    pub fn handle_transport_ended(&self, broke: bool) {
         let mut control = self.control();
-        if control.state == State::ReplyDue {
+        let is_sending = !control.send_failed;
+        if control.state == State::ReplyDue && !broke && is_sending && !self.has(Bug::ReplyNotServed) {
             // The reply was left to a thread that had the write word: it goes out before the end is judged.
             drop(control);
             self.serve_now();
             control = self.control();
         }
-        if let Action::SettleClean | Action::SettleUnclean = control.step(Input::TransportEnded) {
-            self.settle(&mut control, false);
+        let has_failed = broke || control.send_failed;
+        let input = if has_failed { Input::Failed } else { Input::TransportEnded };
+        let action = control.step(input);
+        self.settle_by(&mut control, action, false);
+    }
+
+    /// Settles where the table says so.
+    pub fn settle_by(&self, control: &mut Control, action: Action, linger: bool) {
+        match action {
+            Action::SettleClean => self.settle(control, true, linger),
+            Action::SettleUnclean | Action::GiveUp => self.settle(control, false, linger),
+            _ => {}
         }
+    }
+
+    /// TCP ended before the handshake was accepted.
+    pub fn handle_opening_ended(&self) {
+        self.control().send_failed = false;
+        self.fail();
     }
 
     /// `Stream::fail`.
@@ -51,7 +69,7 @@ impl Stream {
             State::Closed => return,
             State::Connecting => {
                 control.step(Input::Failed);
-                self.settle(&mut control, false);
+                self.settle(&mut control, false, false);
                 return;
             }
             _ => control.failing = true,
@@ -68,13 +86,18 @@ impl Stream {
         }
         let mut control = self.control();
         match control.step(Input::LocalClose) {
-            Action::GiveUp => self.settle(&mut control, false),
+            Action::GiveUp => {
+                self.end_writing();
+                self.settle(&mut control, false, false);
+            }
             Action::QueueClose => {
-                self.end_writing(false);
+                self.end_writing();
+                control.is_local = true;
+                self.mark_end_of_writing(false);
                 control.close = true;
                 self.read.mark(read_word::DISCARD);
                 drop(control);
-                self.end_writing(true);
+                self.mark_end_of_writing(true);
                 self.serve_posted();
                 self.kernel().wake(u32::MAX);
                 // `watch_again`.
@@ -84,6 +107,16 @@ impl Stream {
             }
             _ => {}
         }
+        Status::Ok
+    }
+
+    /// `Stream::wake`.
+    pub fn interrupt(&self, events: u32) -> Status {
+        let _inside = self.inside();
+        if self.is_freed() {
+            return Status::State;
+        }
+        self.kernel().interrupt(events, self.setup.bug);
         Status::Ok
     }
 

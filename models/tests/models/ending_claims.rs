@@ -2,7 +2,7 @@
 
 use super::check::{fails, holds};
 use super::driving::{Actor, run};
-use super::stream::{Bug, CLOSED, READABLE, Setup, Status, Stream, Timeout};
+use super::stream::{Bug, CLOSED, OUR_CLOSE, READABLE, Setup, Status, Stream, Timeout};
 use super::writing::{SMALL, TWO_FRAMES};
 use loom::sync::atomic::Ordering;
 
@@ -91,10 +91,122 @@ fn a_stream_without_a_socket_that_asks_for_itself_keeps_the_internal_thread_busy
 fn an_end_that_nobody_is_told_of_keeps_the_socket() {
     const FAILED_BESIDE_NOBODY: &[Actor] = &[|stream| {
         let mut control = stream.control();
-        stream.settle(&mut control, false);
+        stream.settle(&mut control, false, false);
     }];
     holds(ends(Setup::default(), FAILED_BESIDE_NOBODY));
     fails("shut down once", ends(Setup { bug: Bug::EndNotNudged, ..Setup::default() }, FAILED_BESIDE_NOBODY));
+}
+
+/// The socket refuses one send, and would take those after it: what was sent has a hole.
+fn broken(setup: Setup, actors: &'static [Actor]) -> impl Fn() + Send + Sync {
+    move || {
+        let stream = Stream::new(setup);
+        stream.system().refuses();
+        run(&stream, actors);
+        assert_eq!(stream.system().wire(), b"", "nothing passes behind a hole");
+        assert_eq!(stream.ends.load(Ordering::Relaxed), 1, "the socket is shut down once");
+        assert_eq!(stream.system().watched(), None, "the poller has let go");
+    }
+}
+
+const WRITE_BROKEN: Actor = |stream| {
+    for _ in 0..2 {
+        assert_eq!(stream.write(2, SMALL, false, Timeout::Never), Status::Ended, "what ends a write");
+    }
+};
+
+const READ_AND_WRITE_BROKEN: &[Actor] = &[|stream| read_until_end(stream, Status::Ended), WRITE_BROKEN];
+
+const POST_AND_WRITE_BROKEN: &[Actor] = &[
+    |stream| {
+        stream.control().pongs += 1;
+        stream.serve_posted();
+    },
+    |stream| {
+        stream.write(2, SMALL, false, Timeout::Never);
+        stream.write(2, SMALL, false, Timeout::Never);
+    },
+];
+
+const READ_PING: &[Actor] = &[|stream| read_until_end(stream, Status::Ended)];
+
+#[test]
+fn a_send_that_is_refused_ends_the_read_beside_it() {
+    holds(broken(with(Bug::None), READ_AND_WRITE_BROKEN));
+}
+
+#[test]
+fn nothing_passes_behind_a_send_that_was_refused() {
+    holds(broken(with(Bug::None), POST_AND_WRITE_BROKEN));
+}
+
+#[test]
+fn a_pong_that_is_refused_ends_the_read_that_sends_it() {
+    holds(broken(Setup { arrived: b"P", ..Setup::default() }, READ_PING));
+}
+
+#[test]
+fn a_refused_send_that_is_told_to_nobody_leaves_a_read_asleep() {
+    fails("deadlock", broken(with(Bug::BrokenUntold), READ_AND_WRITE_BROKEN));
+}
+
+#[test]
+fn a_hole_that_is_forgotten_lets_a_later_write_pass() {
+    fails("behind a hole", broken(with(Bug::HoleForgotten), POST_AND_WRITE_BROKEN));
+}
+
+/// A write blocks when `closed` settles without a closing handshake.
+const WRITE_AND_FAIL: &[Actor] = &[
+    |stream| {
+        let status = stream.write(1, TWO_FRAMES, false, Timeout::Never);
+        assert_eq!(status, Status::Ended, "what ends a blocked write");
+    },
+    |stream| stream.system().peer_ends(),
+];
+
+#[test]
+fn a_blocked_write_finds_out_why_it_ended() {
+    holds(ends(Setup { room: 0, ..Setup::default() }, WRITE_AND_FAIL));
+}
+
+#[test]
+fn a_status_that_is_set_behind_the_latch_is_missing_in_a_write() {
+    let setup = Setup { room: 0, ..with(Bug::StatusAfterLatch) };
+    fails("what ends a blocked write", ends(setup, WRITE_AND_FAIL));
+}
+
+/// The peer's Close and its end come while another thread has the write word.
+fn replied(bug: Bug) -> impl Fn() + Send + Sync {
+    const ACTORS: &[Actor] = &[
+        |stream| {
+            stream.system().peer_sends(b"C");
+            stream.system().peer_ends();
+        },
+        |stream| {
+            stream.write(1, SMALL, false, Timeout::Never);
+        },
+    ];
+    move || {
+        let stream = Stream::new(with(bug));
+        run(&stream, ACTORS);
+        let wire = stream.system().wire();
+        assert_eq!(wire.last(), Some(&OUR_CLOSE), "the reply goes out before the end is judged: {wire:?}");
+    }
+}
+
+#[test]
+fn a_reply_that_was_left_to_a_writer_goes_out_before_the_end() {
+    holds(replied(Bug::None));
+}
+
+#[test]
+fn a_reply_that_is_sent_before_a_small_message_has_it_behind() {
+    fails("the reply goes out", replied(Bug::ServedBeforeSmall));
+}
+
+#[test]
+fn an_end_that_does_not_wait_for_the_reply_drops_it() {
+    fails("the reply goes out", replied(Bug::ReplyNotServed));
 }
 
 /// A stream that is freed while a call is inside: the memory is given back, and nobody touches it after that.
@@ -209,4 +321,14 @@ fn a_read_that_is_not_seen_loses_its_memory() {
 #[test]
 fn a_batch_of_reads_that_is_not_seen_loses_its_memory() {
     fails(GIVEN_BACK, freed(queued(Bug::BatchUnpinned), FREE_AND_READ_TWO));
+}
+
+#[test]
+fn a_freed_stream_lets_its_socket_go_before_its_memory() {
+    holds(ends(Setup { pins: true, ..Setup::default() }, FREE_AND_READ));
+}
+
+#[test]
+fn a_stream_that_goes_before_its_socket_leaves_it_open() {
+    fails("shut down once", ends(Setup { pins: true, ..with(Bug::DesertedEarly) }, FREE_AND_READ));
 }

@@ -3,6 +3,7 @@
 //!
 //! Nothing sent to the internal thread is lost here: that is what `runtime.rs` models.
 
+use super::stream::Bug;
 use loom::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 
@@ -22,6 +23,7 @@ pub struct Interest {
 pub enum Command {
     Connected,
     Nudge,
+    TakeOver,
     List,
     Freed,
 }
@@ -39,15 +41,47 @@ pub enum Work {
     Rest,
 }
 
+/// What a receive has given.
+#[derive(Debug)]
+pub enum Received {
+    /// `drained`: it has emptied the socket.
+    Bytes {
+        bytes: VecDeque<u8>,
+        drained: bool,
+    },
+    Nothing,
+    End,
+    Broken,
+}
+
+/// The socket has refused bytes.
+#[derive(Debug)]
+pub struct Refused;
+
+/// `NoSleep::Interrupted`.
+#[derive(Debug)]
+pub struct Interrupted;
+
+struct Waiter {
+    place: usize,
+    asked: u32,
+    events: u32,
+    interrupted: bool,
+}
+
 #[derive(Default)]
 struct State {
     arrived: VecDeque<u8>,
     has_ended: bool,
     is_broken: bool,
     room: usize,
+    /// How many sends are refused before the next that is not.
+    refusals: usize,
     wire: Vec<u8>,
     watched: Option<Interest>,
-    waiters: Vec<(usize, u32)>,
+    waiters: Vec<Waiter>,
+    /// Events that `interrupt` was called for while nobody waited for them.
+    pending: u32,
     raised: [bool; PLACES],
     asleep: [Option<Interest>; PLACES],
     commands: VecDeque<Command>,
@@ -132,6 +166,11 @@ impl Kernel {
         self.change(|state| state.is_broken = true);
     }
 
+    /// The system refuses the next send, and takes those after it.
+    pub fn refuses(&self) {
+        self.change(|state| state.refusals += 1);
+    }
+
     /// What has been sent so far.
     pub fn wire(&self) -> Vec<u8> {
         self.state().wire.clone()
@@ -142,25 +181,40 @@ impl Kernel {
         self.state().watched
     }
 
-    // The socket. A receive empties it; a send gives what there is room for.
+    // The socket. A send gives what there is room for.
 
-    /// None: the peer has ended, or the connection broke; else what came, which may be nothing.
-    pub fn receive(&self) -> Option<VecDeque<u8>> {
+    /// `Transport::receive`, of so many bytes at most.
+    pub fn receive(&self, size: usize) -> Received {
         self.change(|state| {
-            if state.arrived.is_empty() && (state.has_ended || state.is_broken) {
-                return None;
+            if state.arrived.is_empty() {
+                return match (state.is_broken, state.has_ended) {
+                    (true, _) => Received::Broken,
+                    (_, true) => Received::End,
+                    _ => Received::Nothing,
+                };
             }
-            Some(std::mem::take(&mut state.arrived))
+            let rest = state.arrived.split_off(size.min(state.arrived.len()));
+            let bytes = std::mem::replace(&mut state.arrived, rest);
+            Received::Bytes { bytes, drained: state.arrived.is_empty() }
         })
     }
 
-    pub fn send(&self, bytes: &[u8]) -> usize {
+    pub fn send(&self, bytes: &[u8]) -> Result<usize, Refused> {
         self.change(|state| {
+            if state.refusals > 0 {
+                state.refusals -= 1;
+                return Err(Refused);
+            }
             let size = bytes.len().min(state.room);
             state.room -= size;
             state.wire.extend_from_slice(&bytes[..size]);
-            size
+            Ok(size)
         })
+    }
+
+    /// `Transport::end` by who lets others find the end: what came before is still received.
+    pub fn shut_down(&self) {
+        self.change(|state| state.has_ended = true);
     }
 
     /// `sys::poll` on the thread's wake descriptor and the socket, for ever.
@@ -175,19 +229,48 @@ impl Kernel {
 
     // `Waiters`: its lock is held while it raises, so each call is one step.
 
-    pub fn enter(&self, place: usize, events: u32) {
-        self.change(|state| state.waiters.push((place, events)));
+    pub fn enter(&self, place: usize, asked: u32, events: u32, bug: Bug) -> Result<(), Interrupted> {
+        self.change(|state| {
+            if state.pending & asked != 0 {
+                if bug != Bug::InterruptKept {
+                    state.pending &= !asked;
+                }
+                return Err(Interrupted);
+            }
+            state.waiters.push(Waiter { place, asked, events, interrupted: false });
+            Ok(())
+        })
     }
 
-    pub fn leave(&self, place: usize) {
-        self.change(|state| state.waiters.retain(|waiter| waiter.0 != place));
+    /// True where `interrupt` meant it.
+    pub fn leave(&self, place: usize) -> bool {
+        self.change(|state| {
+            let entered = state.waiters.iter().rposition(|waiter| waiter.place == place);
+            entered.is_some_and(|entered| state.waiters.swap_remove(entered).interrupted)
+        })
     }
 
     pub fn wake(&self, events: u32) {
         self.change(|state| {
-            for (place, waited) in std::mem::take(&mut state.waiters) {
-                state.raised[place] |= waited & events != 0;
-                state.waiters.push((place, waited));
+            for waiter in &state.waiters {
+                state.raised[waiter.place] |= waiter.events & events != 0;
+            }
+        });
+    }
+
+    pub fn interrupt(&self, events: u32, bug: Bug) {
+        self.change(|state| {
+            let mut met = 0;
+            for waiter in &mut state.waiters {
+                let meant = if bug == Bug::InterruptMeansAll { waiter.events } else { waiter.asked };
+                if meant & events != 0 {
+                    waiter.interrupted = true;
+                    state.raised[waiter.place] |= bug != Bug::InterruptNotRaised;
+                    met |= waiter.asked;
+                }
+            }
+            if bug != Bug::InterruptForgotten {
+                state.pending |= events & !met;
             }
         });
     }

@@ -1,15 +1,10 @@
-//! Reading, as `src/stream/read.rs`, `poll.rs` and the waiting half of `opening.rs` have it.
+//! Reading, as `src/stream/read.rs` has it.
 
-use super::kernel::{Command, Interest};
-use super::stream::{
-    ANSWER, Bug, CLOSE, CLOSED, OPENED, PING, READABLE, ReadSide, Status, Stream, Timeout, WRITABLE,
-};
+use super::kernel::{Command, Interest, Received};
+use super::stream::{ANSWER, Bug, CLOSE, CLOSED, OPENED, PING, READABLE, ReadSide, Status, Stream, Timeout};
 use wsstream_models::stream::read_word::{
     CALLER, DETACHED, DISCARD, ENDED, FREED, INTERNAL, Leave, OWNER, QUEUED, READER, Reading, THROTTLED,
 };
-
-/// Events that only the owner of the read word brings about.
-const DRIVEN: u32 = READABLE | OPENED;
 
 /// `Goal`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +31,6 @@ enum Decoded {
     Ping,
     Close,
     Starved,
-    Full,
 }
 
 /// `Slept`.
@@ -47,7 +41,8 @@ pub enum Slept {
 }
 
 impl ReadSide {
-    fn decode(&mut self, budget: usize) -> Decoded {
+    /// Nobody asks with a budget of nothing.
+    fn decode(&mut self) -> Decoded {
         match self.input.front() {
             None => Decoded::Starved,
             Some(&PING) => {
@@ -58,30 +53,32 @@ impl ReadSide {
                 self.input.pop_front();
                 Decoded::Close
             }
-            Some(_) if budget == 0 => Decoded::Full,
             Some(_) => Decoded::Message(self.input.pop_front().unwrap()),
         }
-    }
-
-    /// What stops reading at the mark: what `budget` counts, not what is still to be decoded.
-    fn held(&self, stream: &Stream) -> usize {
-        self.queue.len() + if stream.has(Bug::InputThrottles) { self.input.len() } else { 0 }
     }
 
     pub fn finish(&mut self) {
         self.is_over = true;
         self.input.clear();
+        self.has_chunk = false;
     }
 
-    /// None: the peer has ended.
-    pub fn receive(&mut self, stream: &Stream) -> Option<usize> {
-        let bytes = stream.kernel().receive()?;
+    pub fn release_memory(&mut self) {
+        self.has_chunk &= !self.input.is_empty();
+    }
+
+    pub fn receive(&mut self, stream: &Stream) -> Received {
+        self.has_chunk = true;
         self.is_drained = true;
-        let size = bytes.len();
-        if !self.is_over {
+        let received = stream.kernel().receive(stream.setup.receive_size);
+        if let Received::Bytes { bytes, drained } = &received {
+            self.is_drained = *drained;
             self.input.extend(bytes);
         }
-        Some(size)
+        if self.is_over {
+            self.finish();
+        }
+        received
     }
 }
 
@@ -113,9 +110,19 @@ impl<'a> Driving<'a> {
         self.stream.has(Bug::CallerSaysArmed) && self.stream.read_word() & OWNER == CALLER
     }
 
+    /// Whether the sweep has to look at what is left.
+    fn is_pending(&self, held: &ReadSide, armed: bool) -> bool {
+        match self.stream.setup.bug {
+            Bug::PendingNotSaid => false,
+            Bug::ArmedPendingNotSaid => !armed && held.has_chunk,
+            Bug::ChunkUnsaid => !held.input.is_empty(),
+            _ => held.has_chunk,
+        }
+    }
+
     pub fn leave_quietly(mut self, queued: bool) {
         let Some(held) = self.held.take() else { return };
-        let pending = !held.input.is_empty() && !self.stream.has(Bug::PendingNotSaid);
+        let pending = self.is_pending(&held, false);
         self.stream.assert_alive();
         if let Err(held) = self.stream.read.leave_quietly(held, queued, pending) {
             self.held = Some(held);
@@ -136,10 +143,10 @@ impl<'a> Driving<'a> {
             queued: !held.queue.is_empty() && !stream.has(Bug::QueuedNotSaid),
             throttled: throttled
                 || (stream.read_word() & THROTTLED != 0
-                    && (stream.has(Bug::ThrottledForEver) || held.held(stream) >= stream.setup.read_mark)),
+                    && (stream.has(Bug::ThrottledForEver) || stream.budget(&held, Goal::Mark) == 0)),
             armed: armed || self.says_armed(),
             detached: held.transport.is_none(),
-            pending: !armed && !held.input.is_empty() && !stream.has(Bug::PendingNotSaid),
+            pending: self.is_pending(&held, armed),
         };
         let left = stream.read.leave(held, leave);
         if left.list && !stream.has(Bug::ListForgotten) {
@@ -185,7 +192,7 @@ impl Stream {
 
     fn read_here(&self, place: usize, mut driving: Driving<'_>, timeout: Timeout) -> Result<u8, Status> {
         let side = driving.side();
-        let message = side.queue.pop_front().or_else(|| match side.decode(usize::MAX) {
+        let message = side.queue.pop_front().or_else(|| match side.decode() {
             Decoded::Message(message) => Some(message),
             decoded => {
                 self.see_to(side, decoded);
@@ -214,11 +221,30 @@ impl Stream {
         }
         if let Ok(message) = self.read(place, timeout) {
             messages.push(message);
-            if self.has_decoded() {
-                messages.extend(self.read(place, Timeout::Zero));
-            }
+            messages.extend(self.take_one_here(place));
         }
         messages
+    }
+
+    /// `take_those_here`, for one.
+    fn take_one_here(&self, place: usize) -> Option<u8> {
+        let entered = self.read.enter();
+        self.assert_alive();
+        // Refused: the stream has ended or is about to.
+        let Ok(held) = entered else { return self.read(place, Timeout::Zero).ok() };
+        let mut driving = Driving::new(self, held, true);
+        let side = driving.side();
+        let message = side.queue.pop_front().or_else(|| match side.decode() {
+            Decoded::Message(message) => Some(message),
+            decoded => {
+                self.see_to(side, decoded);
+                None
+            }
+        });
+        self.serve_pongs(side);
+        let is_queued = !side.queue.is_empty();
+        driving.leave_quietly(is_queued);
+        message
     }
 
     fn read_slowly<'a>(
@@ -244,7 +270,7 @@ impl Stream {
                     own
                 }
                 None => {
-                    if self.follow(place, is_last_look, || false) == Slept::Over {
+                    if self.follow(place, READABLE, is_last_look, || false) == Slept::Over {
                         self.read.rise();
                         return Err(Status::Again);
                     }
@@ -281,7 +307,13 @@ impl Stream {
     }
 
     /// `follow`; `is_there`: what the call waits for beside the ownership.
-    fn follow(&self, place: usize, is_last_look: bool, is_there: impl FnOnce() -> bool) -> Slept {
+    pub fn follow(
+        &self,
+        place: usize,
+        asked: u32,
+        is_last_look: bool,
+        is_there: impl FnOnce() -> bool,
+    ) -> Slept {
         if is_last_look {
             let word = self.read_word();
             let is_idle = word & OWNER == CALLER && word & (QUEUED | ENDED | FREED) == 0;
@@ -291,7 +323,7 @@ impl Stream {
             loom::thread::yield_now();
             return Slept::Woken;
         }
-        self.wait_for(place, READABLE | OPENED, Interest::default(), || {
+        self.wait_for(place, asked, READABLE | OPENED, Interest::default(), || {
             if !self.has(Bug::WaiterNotSaid) {
                 self.read.wait();
             }
@@ -303,20 +335,22 @@ impl Stream {
     pub fn wait_for(
         &self,
         place: usize,
+        asked: u32,
         events: u32,
         socket: Interest,
         is_there: impl FnOnce() -> bool,
     ) -> Slept {
-        self.kernel().enter(place, events);
+        if self.kernel().enter(place, asked, events, self.setup.bug).is_err() {
+            return Slept::Over;
+        }
         if !is_there() {
             self.kernel().poll(place, socket);
             self.kernel().clear(place);
         }
-        self.kernel().leave(place);
-        Slept::Woken
+        if self.kernel().leave(place) { Slept::Over } else { Slept::Woken }
     }
 
-    fn sleep_as_owner(
+    pub fn sleep_as_owner(
         &self,
         place: usize,
         side: &mut ReadSide,
@@ -324,35 +358,51 @@ impl Stream {
         is_there: impl FnOnce() -> bool,
     ) -> Slept {
         self.send_held_back();
+        // A turn may have ended before the input: then no sleep, but a look at `interrupt`.
+        let has_input = !side.input.is_empty() && !self.has(Bug::TurnSleeps);
         let socket = Interest { read: side.transport.is_some(), write: false };
         let discards = side.is_discarding;
-        let slept = self.wait_for(place, events | READABLE | CLOSED, socket, || {
+        let slept = self.wait_for(place, events, events | READABLE | CLOSED, socket, || {
             let word = self.read_word();
-            word & (ENDED | FREED) != 0 || (word & DISCARD != 0 && !discards) || is_there()
+            has_input || word & (ENDED | FREED) != 0 || (word & DISCARD != 0 && !discards) || is_there()
         });
         side.is_drained = false;
         slept
     }
 
-    /// A receive empties the socket, so one is enough.
     pub fn pump(&self, side: &mut ReadSide, goal: Goal, receives: bool) -> Pumped {
-        if let Some(pumped) = self.pump_decoded(side, goal) {
-            return pumped;
-        }
-        if side.transport.is_none() || !receives {
-            return Pumped::Starved;
-        }
-        match side.receive(self) {
-            None => {
-                self.see_to_end(side);
-                Pumped::Ended
+        let mut left = self.setup.receives_max;
+        loop {
+            let decoded = self.pump_decoded(side, goal);
+            self.serve_pongs(side);
+            if let Some(pumped) = decoded {
+                return pumped;
             }
-            Some(0) => Pumped::Starved,
-            Some(_) => self.pump_decoded(side, goal).unwrap_or(Pumped::Starved),
+            if side.transport.is_none() || !receives || left == 0 {
+                return Pumped::Starved;
+            }
+            left -= 1;
+            match side.receive(self) {
+                Received::Bytes { .. } => {}
+                Received::Nothing => return Pumped::Starved,
+                Received::End => return self.see_to_end(side, false),
+                Received::Broken => return self.see_to_end(side, true),
+            }
+            if side.is_drained {
+                left = 0;
+            }
+        }
+    }
+
+    /// Pongs that were kept for the holder of the write word.
+    fn serve_pongs(&self, side: &mut ReadSide) {
+        if std::mem::take(&mut side.has_pongs) && !self.has(Bug::PongsUntold) {
+            self.serve_posted();
         }
     }
 
     fn pump_decoded(&self, side: &mut ReadSide, goal: Goal) -> Option<Pumped> {
+        let mut controls_left = self.setup.controls_max;
         loop {
             let word = self.read_word();
             if word & (ENDED | FREED) != 0 {
@@ -385,17 +435,23 @@ impl Stream {
                 side.finish();
                 return None;
             }
-            let budget = self.budget(side, goal);
-            match side.decode(budget) {
+            if self.budget(side, goal) == 0 {
+                return Some(Pumped::Throttled);
+            }
+            if controls_left == 0 {
+                return Some(Pumped::Starved);
+            }
+            match side.decode() {
                 Decoded::Message(message) => {
                     if let Some(pumped) = take_message(side, goal, message) {
                         return Some(pumped);
                     }
                 }
-                Decoded::Starved if budget == 0 && goal == Goal::Mark => return Some(Pumped::Throttled),
                 Decoded::Starved => return None,
-                Decoded::Full => return Some(Pumped::Throttled),
-                decoded => self.see_to(side, decoded),
+                decoded => {
+                    controls_left -= 1;
+                    self.see_to(side, decoded);
+                }
             }
         }
     }
@@ -404,14 +460,16 @@ impl Stream {
         if goal != Goal::Mark || side.is_discarding || side.is_over {
             return usize::MAX;
         }
-        self.setup.read_mark.saturating_sub(side.queue.len())
+        // What is not decoded stays held whether it is decoded or not.
+        let input = if self.has(Bug::InputThrottles) { side.input.len() } else { 0 };
+        self.setup.read_mark.saturating_sub(side.queue.len() + input)
     }
 
     fn start_discarding(&self, side: &mut ReadSide) {
         loop {
-            match side.decode(usize::MAX) {
+            match side.decode() {
                 Decoded::Message(message) => side.queue.push_back(message),
-                Decoded::Starved | Decoded::Full => break,
+                Decoded::Starved => break,
                 decoded => {
                     self.see_to(side, decoded);
                     if side.is_over {
@@ -428,22 +486,31 @@ impl Stream {
             Decoded::Ping => {
                 let mut control = self.control();
                 if control.is_open() && !control.peer_close {
-                    control.pongs += 1;
+                    // Answered together when the input is used up, or when no further one can be kept.
+                    let is_full = control.push_pong();
                     drop(control);
-                    self.serve_posted();
+                    side.has_pongs = !is_full;
+                    if is_full {
+                        self.serve_posted();
+                    }
                 }
             }
             Decoded::Close => {
                 self.handle_close_received();
                 side.finish();
             }
-            Decoded::Message(_) | Decoded::Starved | Decoded::Full => {}
+            Decoded::Message(_) | Decoded::Starved => {}
         }
     }
 
-    fn see_to_end(&self, side: &mut ReadSide) {
-        self.handle_transport_ended();
+    fn see_to_end(&self, side: &mut ReadSide, broke: bool) -> Pumped {
+        if side.is_opening {
+            self.handle_opening_ended();
+        } else {
+            self.handle_transport_ended(broke);
+        }
         side.finish();
+        Pumped::Ended
     }
 
     fn take_last(&self, side: &mut ReadSide) -> Option<Result<u8, Status>> {
@@ -456,154 +523,20 @@ impl Stream {
         Some(side.queue.pop_front().ok_or(Status::Ended))
     }
 
-    pub fn has_decoded(&self) -> bool {
-        self.assert_alive();
-        let Ok(held) = self.read.own(CALLER) else { return true };
-        let mut driving = Driving::new(self, held, false);
-        let side = driving.side();
-        let has = !side.queue.is_empty() || !side.input.is_empty();
-        driving.leave();
-        has
-    }
-
     /// `drive_internally`.
     pub fn drive_internally(&self, held: Reading<'_, ReadSide>) {
         let mut driving = Driving::new(self, held, false);
         let pumped = self.pump(driving.side(), Goal::Mark, true);
+        driving.side().release_memory();
         driving.leave_as(true, pumped == Pumped::Throttled);
     }
 
-    /// `Stream::poll`.
-    pub fn poll(&self, place: usize, events: u32, timeout: Timeout) -> (Status, u32) {
-        let Some(_inside) = self.begin() else { return (Status::State, 0) };
-        if self.is_freed() {
-            return (Status::State, 0);
-        }
-        let is_last_look = timeout == Timeout::Zero;
-        loop {
-            match self.own_for(events) {
-                Some(mut driving) => {
-                    let side = driving.side();
-                    if !self.has(Bug::PollSleepsUnlooked) {
-                        let goal = if events & READABLE != 0 { Goal::Queue } else { Goal::Open };
-                        let pumped = self.pump(side, goal, is_last_look || !side.is_drained);
-                        let ended = if pumped == Pumped::Ended { events & READABLE } else { 0 };
-                        let holding = self.events_holding(events, !side.queue.is_empty()) | ended;
-                        if holding != 0 || is_last_look {
-                            driving.leave();
-                            return self.polled(holding);
-                        }
-                    }
-                    self.sleep_as_owner(place, side, events, || self.note_writable(events));
-                    driving.leave();
-                }
-                None => {
-                    let holding = self.events_holding(events, false);
-                    if holding != 0 {
-                        return self.polled(holding);
-                    }
-                    let word = self.read_word();
-                    // It may have left, with what is asked for, since the look above.
-                    let has_left = can_own(word) && !self.has(Bug::PollLooksTwice);
-                    if events & DRIVEN != 0 && (word & OWNER == INTERNAL || has_left) {
-                        loom::thread::yield_now();
-                        continue;
-                    }
-                    if is_last_look {
-                        return self.polled(0);
-                    }
-                    self.wait_for(place, events | CLOSED, Interest::default(), || self.note_waiting(events));
-                }
-            }
-        }
-    }
-
-    fn polled(&self, holding: u32) -> (Status, u32) {
-        match holding {
-            _ if self.is_freed() => (Status::State, 0),
-            0 => (Status::Again, 0),
-            holding => (Status::Ok, holding),
-        }
-    }
-
-    fn own_for(&self, events: u32) -> Option<Driving<'_>> {
-        if events & DRIVEN == 0 { None } else { self.try_own() }
-    }
-
-    fn note_writable(&self, events: u32) -> bool {
-        if events & WRITABLE == 0 {
-            return false;
-        }
-        self.write.wait();
-        self.is_writable()
-    }
-
-    fn note_waiting(&self, events: u32) -> bool {
-        if events & DRIVEN != 0 {
-            self.read.wait();
-        }
-        self.note_writable(events)
-            || self.events_holding(events, false) != 0
-            || (events & DRIVEN != 0 && can_own(self.read_word()))
-    }
-
-    fn events_holding(&self, events: u32, has_message: bool) -> u32 {
-        let word = self.read_word();
-        let has_message = has_message || word & (QUEUED | ENDED | FREED) != 0;
-        let mut holding = if has_message { READABLE } else { 0 };
-        // Only what is asked for: the others are loads that change nothing.
-        if events & OPENED != 0 && self.opened_status().is_some() {
-            holding |= OPENED;
-        }
-        if events & WRITABLE != 0 && self.is_writable() {
-            holding |= WRITABLE;
-        }
-        if events & CLOSED != 0 && self.has_settled() {
-            holding |= CLOSED;
-        }
-        holding & events
-    }
-
-    /// `wait_opened`.
-    pub fn wait_opened(&self, place: usize, timeout: Timeout) -> Status {
-        let _inside = self.inside();
-        let is_last_look = timeout == Timeout::Zero;
-        loop {
-            if let Some(status) = self.opened_status() {
-                return status;
-            }
-            let slept = match self.try_own() {
-                Some(mut driving) => {
-                    self.pump(driving.side(), Goal::Open, true);
-                    let slept = if self.opened_status().is_some() {
-                        Slept::Woken
-                    } else if is_last_look {
-                        driving.leave();
-                        return Status::Again;
-                    } else {
-                        self.sleep_as_owner(place, driving.side(), OPENED, || false)
-                    };
-                    driving.leave();
-                    slept
-                }
-                None => self.follow(place, is_last_look, || {
-                    !self.has(Bug::OpenedUnseen) && self.opened_status().is_some()
-                }),
-            };
-            if slept == Slept::Over {
-                return self.opened_status().unwrap_or(Status::Again);
-            }
-        }
-    }
-
-    fn opened_status(&self) -> Option<Status> {
-        if self.is_freed() {
-            return Some(Status::State);
-        }
-        if self.has_opened() {
-            return Some(Status::Ok);
-        }
-        self.has_settled().then_some(Status::Ended)
+    /// `drain_after_send_failed`: false where another thread reads.
+    pub fn drain_after_send_failed(&self) -> bool {
+        let Some(mut driving) = self.try_own() else { return false };
+        self.pump(driving.side(), Goal::Mark, true);
+        driving.leave();
+        true
     }
 
     /// `has_reader`.

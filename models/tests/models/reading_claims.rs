@@ -87,9 +87,25 @@ fn a_reader_that_does_not_say_what_it_left_undecoded_leaves_it_for_ever() {
     fails("every ping", one_caller(Bug::PendingNotSaid, MESSAGE_THEN_PING, b"1", 1));
 }
 
+/// A read takes what is queued while the socket has something: an event that it keeps the internal thread from.
+fn short_read(bug: Bug) -> impl Fn() + Send + Sync {
+    const ACTORS: &[Actor] = &[|stream| note_read(stream, 1), |stream| stream.kernel().peer_sends(b"2")];
+    move || {
+        let stream = Stream::new(Setup { bug, queued: Some(b'1'), ..Setup::default() });
+        run(&stream, ACTORS);
+        assert_eq!(stream.noted(), b"1");
+        assert_watched(&stream);
+    }
+}
+
+#[test]
+fn a_read_that_keeps_an_event_from_the_internal_thread_gets_the_stream_watched_again() {
+    holds(short_read(Bug::None));
+}
+
 #[test]
 fn a_caller_that_says_armed_leaves_the_stream_unwatched() {
-    fails(UNWATCHED, one_caller(Bug::CallerSaysArmed, TWO_MESSAGES, b"12", 0));
+    fails(UNWATCHED, short_read(Bug::CallerSaysArmed));
 }
 
 #[test]
@@ -369,8 +385,8 @@ fn an_opening_that_is_not_said_keeps_every_read_on_the_long_way() {
 fn read_of_queued(bug: Bug) -> impl Fn() + Send + Sync {
     const ACTORS: &[Actor] = &[
         |stream| {
-            stream.has_decoded();
-            stream.has_decoded();
+            stream.poll(2, READABLE, Timeout::Zero);
+            stream.poll(2, READABLE, Timeout::Zero);
         },
         |stream| assert_eq!(stream.read(1, Timeout::Zero), Ok(b'1'), "what is queued is found"),
     ];
@@ -482,6 +498,56 @@ fn a_read_that_is_cancelled_meanwhile_does_not_leave_quietly() {
 #[test]
 fn a_cancel_that_is_not_marked_goes_by_unseen() {
     fails("as if nothing", cancelled(0));
+}
+
+/// One turn sees to one control frame, and one receive takes one byte.
+fn short_turns(bug: Bug, arrived: &'static [u8]) -> Setup {
+    Setup { bug, arrived, receive_size: 3, receives_max: 1, controls_max: 1, ..Setup::default() }
+}
+
+/// What arrived is answered by whoever drives, though a turn ends before it.
+fn in_turns(setup: Setup, pings: usize, actors: &'static [Actor]) -> impl Fn() + Send + Sync {
+    move || {
+        let stream = Stream::new(setup);
+        run(&stream, actors);
+        assert_eq!(stream.system().wire(), vec![PONG; pings], "every ping is answered");
+        assert_watched(&stream);
+    }
+}
+
+const LEAVE_ALONE: &[Actor] = &[|stream| stream.kernel().peer_sends(&[PING, PING])];
+
+const READ_ONE: &[Actor] = &[|stream| note_read(stream, 1)];
+
+#[test]
+fn a_turn_that_ends_before_the_input_is_gone_on_with() {
+    holds(in_turns(short_turns(Bug::None, b"P"), 3, LEAVE_ALONE));
+}
+
+#[test]
+fn a_read_goes_on_behind_a_turn_that_ended_before_the_message() {
+    holds(in_turns(short_turns(Bug::None, b"PPP1"), 3, READ_ONE));
+}
+
+#[test]
+fn input_that_a_turn_leaves_and_does_not_say_is_not_gone_on_with() {
+    fails("every ping", in_turns(short_turns(Bug::ArmedPendingNotSaid, b"P"), 3, LEAVE_ALONE));
+}
+
+#[test]
+fn a_read_that_sleeps_on_input_that_a_turn_left_sleeps_for_ever() {
+    let setup = Setup { receive_size: 4, ..short_turns(Bug::TurnSleeps, b"PP1") };
+    fails(DEADLOCK, in_turns(setup, 2, READ_ONE));
+}
+
+#[test]
+fn pongs_that_are_kept_and_told_to_nobody_are_stranded() {
+    fails("every ping", one_caller(Bug::PongsUntold, MESSAGE_THEN_PING, b"1", 1));
+}
+
+#[test]
+fn a_reader_that_does_not_say_its_chunk_leaves_it_to_an_idle_stream() {
+    fails("keeps what it has received", one_caller(Bug::ChunkUnsaid, TWO_MESSAGES, b"12", 0));
 }
 
 /// The internal thread alone: what it does with a stream that nobody reads.

@@ -89,13 +89,6 @@ impl Internal {
             if is_raised && self.runtime.bug == Bug::StoresAfterCommands {
                 self.runtime.notified.swap(false, Ordering::SeqCst);
             }
-            // Whoever listed a stream may set the flag after the sweep that has seen it: another takes it back.
-            if !self.sweeps
-                && self.runtime.sweeping.load(Ordering::SeqCst)
-                && self.runtime.bug != Bug::FlagIsNotTakenBack
-            {
-                self.start_sweeping();
-            }
             if std::mem::take(&mut self.sweeps) {
                 self.sweep();
             }
@@ -128,6 +121,13 @@ impl Internal {
         let is_empty = self.runtime.commands.lock().unwrap().is_empty();
         if !is_empty {
             self.runtime.notify();
+        }
+        // Who lists a stream raises the flag after that: it may have been lowered in between.
+        if !self.sweeps
+            && self.runtime.sweeping.load(Ordering::SeqCst)
+            && self.runtime.bug != Bug::FlagIsNotTakenBack
+        {
+            self.start_sweeping();
         }
     }
 

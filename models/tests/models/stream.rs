@@ -1,10 +1,10 @@
 //! The stream under the models: the library's words with a small reading half, writing half and end around them.
 //!
-//! The functions here and in `reading.rs`, `writing.rs`, `ending.rs`, `driving.rs` have the names and the order of
-//! steps of those in `src/stream`; a [`Bug`] makes one of them deviate.
+//! The functions here and in `reading.rs`, `polling.rs`, `writing.rs`, `serving.rs`, `ending.rs`, `driving.rs` have the
+//! names and the order of steps of those in `src/stream`; a [`Bug`] makes one of them deviate.
 
 use super::kernel::{Command, Kernel};
-use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use loom::sync::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool as Plain;
@@ -27,6 +27,14 @@ pub const CLOSE: u8 = b'C';
 /// other byte.
 pub const PONG: u8 = b'p';
 pub const OUR_CLOSE: u8 = b'c';
+
+/// Pongs that can be kept.
+const PONGS_MAX: usize = 2;
+
+/// How `closed` has settled: not yet, in any way, clean after a close from this side.
+const OPEN: u8 = 0;
+const SETTLED: u8 = 1;
+const CLEAN_LOCAL: u8 = 2;
 
 /// A seeded mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +60,15 @@ pub enum Bug {
     OwnedWhileDetached,
     OpenedUnseen,
     OpenNotSaid,
+    PongsUntold,
+    TurnSleeps,
+    ArmedPendingNotSaid,
+    ChunkUnsaid,
+    // `interrupt`.
+    InterruptMeansAll,
+    InterruptNotRaised,
+    InterruptForgotten,
+    InterruptKept,
     // The end.
     EndNotMarked,
     FreedNotMarked,
@@ -61,6 +78,9 @@ pub enum Bug {
     CallerAsInternal,
     ReaderUnseen,
     BatchUnpinned,
+    DesertedEarly,
+    StatusAfterLatch,
+    ReplyNotServed,
     // The writing half.
     FlagBesideLock,
     SentAfterUnlock,
@@ -74,6 +94,9 @@ pub enum Bug {
     WriteOpenNotSaid,
     WriteEndNotMarked,
     WriteFreedNotMarked,
+    ServedBeforeSmall,
+    HoleForgotten,
+    BrokenUntold,
 }
 
 /// What a call answers.
@@ -105,7 +128,10 @@ pub struct ReadSide {
     pub transport: Option<Transport>,
     pub is_opening: bool,
     pub input: VecDeque<u8>,
+    /// Memory of the last receive is held, though all of it may be decoded.
+    pub has_chunk: bool,
     pub queue: VecDeque<u8>,
+    pub has_pongs: bool,
     pub is_drained: bool,
     pub is_discarding: bool,
     pub is_over: bool,
@@ -122,6 +148,8 @@ pub struct WriteSide {
     pub is_deferred: bool,
     pub is_blocked: bool,
     pub close_framed: bool,
+    pub broken: bool,
+    pub is_broken_told: bool,
 }
 
 /// `Control`.
@@ -131,6 +159,9 @@ pub struct Control {
     pub close: bool,
     pub failing: bool,
     pub peer_close: bool,
+    pub send_failed: bool,
+    /// Our Close was the program's.
+    pub is_local: bool,
     pub lingers: bool,
     pub settled: usize,
 }
@@ -140,6 +171,17 @@ impl Control {
         let (state, action) = closing::step(self.state, input);
         self.state = state;
         action
+    }
+
+    /// Whether a frame is due that was not framed.
+    pub fn is_due(&self) -> bool {
+        self.pongs > 0 || self.close
+    }
+
+    /// True where a further one would cost the oldest.
+    pub fn push_pong(&mut self) -> bool {
+        self.pongs = (self.pongs + 1).min(PONGS_MAX);
+        self.pongs == PONGS_MAX
     }
 
     pub fn is_open(&self) -> bool {
@@ -167,6 +209,12 @@ pub struct Setup {
     pub lingers: bool,
     /// A message was decoded ahead.
     pub queued: Option<u8>,
+    /// How many bytes one receive takes.
+    pub receive_size: usize,
+    /// `RECEIVES_MAX`.
+    pub receives_max: usize,
+    /// `CONTROLS_MAX`.
+    pub controls_max: usize,
 }
 
 impl Default for Setup {
@@ -181,6 +229,9 @@ impl Default for Setup {
             pins: false,
             lingers: false,
             queued: None,
+            receive_size: 100,
+            receives_max: 32,
+            controls_max: 1024,
         }
     }
 }
@@ -203,7 +254,8 @@ pub struct Stream {
     pub write: WriteWord<WriteSide>,
     pub unsent: AtomicUsize,
     control: Mutex<Control>,
-    closed: AtomicBool,
+    closed: AtomicU8,
+    write_end: AtomicBool,
     opened: AtomicBool,
     inside: AtomicUsize,
     kernel: Arc<Kernel>,
@@ -240,10 +292,13 @@ impl Stream {
                 close: false,
                 failing: false,
                 peer_close: false,
+                send_failed: false,
+                is_local: false,
                 lingers: false,
                 settled: 0,
             }),
-            closed: AtomicBool::new(false),
+            closed: AtomicU8::new(OPEN),
+            write_end: AtomicBool::new(false),
             opened: AtomicBool::new(false),
             inside: AtomicUsize::new(0),
             kernel: Arc::new(Kernel::new(setup.arrived, setup.room)),
@@ -323,7 +378,26 @@ impl Stream {
 
     pub fn has_settled(&self) -> bool {
         self.assert_alive();
-        self.closed.load(Ordering::Acquire)
+        self.closed.load(Ordering::Acquire) != OPEN
+    }
+
+    /// Whether `closed` has settled clean after a close from this side.
+    pub fn has_closed_here(&self) -> bool {
+        self.assert_alive();
+        self.closed.load(Ordering::Acquire) == CLEAN_LOCAL
+    }
+
+    /// `end_writing`: why the writing half ended is known from now on.
+    pub fn end_writing(&self) {
+        self.write_end.store(true, Ordering::Release);
+    }
+
+    /// `write_end`: OK while nothing ended it.
+    pub fn write_end(&self) -> Status {
+        if self.write_word() & write_word::FREED != 0 {
+            return Status::State;
+        }
+        if self.write_end.load(Ordering::Acquire) { Status::Ended } else { Status::Ok }
     }
 
     pub fn has_opened(&self) -> bool {
@@ -385,14 +459,23 @@ impl Stream {
     }
 
     /// `Closed::settle` with `Stream::settle`.
-    pub fn settle(&self, control: &mut Control, linger: bool) {
+    pub fn settle(&self, control: &mut Control, clean: bool, linger: bool) {
         control.state = State::Closed;
         control.pongs = 0;
         control.close = false;
         control.lingers = linger;
         control.settled += 1;
         assert_eq!(control.settled, 1, "closed settles once");
-        self.closed.store(true, Ordering::Release);
+        let settled = if clean && control.is_local { CLEAN_LOCAL } else { SETTLED };
+        // Before the latch: a writer that finds the stream ended finds out why, too.
+        let is_late = self.has(Bug::StatusAfterLatch);
+        if !is_late {
+            self.end_writing();
+        }
+        self.closed.store(settled, Ordering::Release);
+        if is_late {
+            self.end_writing();
+        }
         if !self.has(Bug::EndNotMarked) {
             self.read.mark(read_word::ENDED);
         }

@@ -5,8 +5,12 @@ const WORDS: [(&str, &str); 2] = [
     ("read", include_str!("../../../src/stream/read_word.rs")),
     ("write", include_str!("../../../src/stream/write_word.rs")),
 ];
-const CLAIMS: [&str; 3] =
-    [include_str!("reading_claims.rs"), include_str!("writing_claims.rs"), include_str!("ending_claims.rs")];
+const CLAIMS: [&str; 4] = [
+    include_str!("reading_claims.rs"),
+    include_str!("writing_claims.rs"),
+    include_str!("ending_claims.rs"),
+    include_str!("interrupt_claims.rs"),
+];
 
 fn bits(source: &str) -> Vec<&str> {
     source

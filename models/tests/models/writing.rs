@@ -1,12 +1,19 @@
 //! Writing, as `src/stream/write.rs` has it. A message is a list of frames, a frame a list of pieces, a piece a byte.
 
-use super::kernel::{Command, Interest};
-use super::stream::{Bug, OUR_CLOSE, PONG, Status, Stream, Timeout, WRITABLE, WriteSide};
+use super::kernel::{Interest, Refused};
+use super::reading::Slept;
+use super::serving::Locked;
+use super::stream::{Bug, Status, Stream, Timeout, WRITABLE, WriteSide};
 use loom::sync::atomic::Ordering;
-use wsstream_models::proto::closing::{Action, Input, State};
-use wsstream_models::stream::write_word::{
-    CONNECTING, CTRL, ENDED, FREED, HELD, LOCKED, Unlock, WRITER, Writing,
-};
+use wsstream_models::stream::write_word::{CONNECTING, CTRL, ENDED, FREED, HELD, LOCKED, WRITER, Writing};
+
+/// How a write call comes back from its sleep.
+enum SleptWriting<'a> {
+    Woken(Locked<'a>),
+    /// `interrupt` was called.
+    Over(Locked<'a>),
+    Ended,
+}
 
 /// A message's frames with their pieces.
 pub type Message = &'static [&'static [u8]];
@@ -23,114 +30,39 @@ impl WriteSide {
         self.out.len()
     }
 
-    fn unsent(&self) -> usize {
+    pub fn unsent(&self) -> usize {
         self.leftover() + self.unframed
     }
 
     /// `WriteSide::send`.
     pub fn send(&mut self, stream: &Stream) {
         self.is_blocked = false;
-        if self.out.is_empty() || self.transport.is_none() {
+        if self.out.is_empty() {
             return;
         }
-        let size = stream.kernel().send(&self.out);
-        self.out.drain(..size);
-        self.is_blocked = !self.out.is_empty();
+        if self.broken {
+            self.drop_unsent();
+            return;
+        }
+        if self.transport.is_none() {
+            return;
+        }
+        match stream.kernel().send(&self.out) {
+            Ok(size) => {
+                self.out.drain(..size);
+                self.is_blocked = !self.out.is_empty();
+            }
+            Err(Refused) => {
+                self.broken = true;
+                self.out.clear();
+            }
+        }
     }
 
     pub fn drop_unsent(&mut self) {
         self.out.clear();
         self.unframed = 0;
         self.is_blocked = false;
-    }
-}
-
-/// `Locked`.
-pub struct Locked<'a> {
-    stream: &'a Stream,
-    held: Option<Writing<'a, WriteSide>>,
-    writer: bool,
-}
-
-impl Drop for Locked<'_> {
-    /// Only in unwinding, when the model has failed already.
-    fn drop(&mut self) {
-        std::mem::forget(self.held.take());
-    }
-}
-
-impl<'a> Locked<'a> {
-    pub fn new(stream: &'a Stream, held: Writing<'a, WriteSide>, writer: bool) -> Self {
-        Self { stream, held: Some(held), writer }
-    }
-
-    pub fn side(&mut self) -> &mut WriteSide {
-        self.held.as_mut().expect("held until it is let go")
-    }
-
-    fn assert_seated(&self) {
-        assert!(!self.writer || self.stream.write_word() & WRITER != 0, "a write call has lost its seat");
-    }
-
-    fn unlock_quietly(mut self) -> Result<(), Self> {
-        let stream = self.stream;
-        self.assert_seated();
-        let Some(held) = self.held.take() else { return Ok(()) };
-        let unsent = held.unsent();
-        stream.unsent.store(unsent, Ordering::Relaxed);
-        let (out, held_back) = (held.is_blocked, unsent > 0 && !held.is_blocked);
-        stream.assert_alive();
-        if held.is_deferred {
-            self.held = Some(held);
-            return Err(self);
-        }
-        stream.write.unlock_quietly(held, out, held_back).map_err(|held| {
-            self.held = Some(held);
-            self
-        })
-    }
-
-    pub fn unlock(mut self, stays: bool) {
-        let stream = self.stream;
-        let _inside = stream.inside();
-        while let Some(mut held) = self.held.take() {
-            if held.is_deferred && !held.in_frame && held.leftover() == 0 {
-                stream.serve(&mut held);
-            }
-            if stream.has_settled() {
-                held.drop_unsent();
-            }
-            let has_socket = held.transport.is_some() || stream.has(Bug::SocketUnseen);
-            let unsent = held.unsent();
-            stream.unsent.store(unsent, Ordering::Relaxed);
-            let unlock = Unlock {
-                writer: self.writer && !stays,
-                out: held.is_blocked && !stays && !stream.has(Bug::RestNotArmed),
-                held: held.leftover() > 0 && !held.is_blocked,
-                wake: unsent <= stream.setup.write_mark,
-            };
-            let unsent_bytes = stream.has(Bug::SentAfterUnlock).then(|| std::mem::take(&mut held.out));
-            match stream.write.unlock(held, unlock) {
-                Ok(unlocked) => {
-                    if let Some(bytes) = unsent_bytes {
-                        stream.kernel().send(&bytes);
-                    }
-                    if unlocked.wake {
-                        stream.kernel().wake(WRITABLE);
-                    }
-                    if unlocked.list {
-                        stream.kernel().ask(Command::List);
-                    }
-                    if unlocked.arm || (has_socket && stream.has_settled()) {
-                        stream.kernel().ask(Command::Nudge);
-                    }
-                }
-                Err(held) => {
-                    self.held = Some(held);
-                    stream.serve(self.side());
-                }
-            }
-        }
     }
 }
 
@@ -163,7 +95,7 @@ impl Stream {
         if (!more || side.unsent() > mark) && !self.has(Bug::SentAfterUnlock) {
             side.send(self);
         }
-        if side.unsent() > mark && !self.has(Bug::SentAfterUnlock) {
+        if (side.unsent() > mark || side.broken) && !self.has(Bug::SentAfterUnlock) {
             return self.finish_write(place, locked, timeout);
         }
         if let Err(locked) = locked.unlock_quietly() {
@@ -201,20 +133,32 @@ impl Stream {
                 return self.finish_write(place, locked, timeout);
             }
             match self.sleep_as_writer(place, locked, mark) {
-                Some(again) => locked = again,
-                None => return self.write_end(),
+                SleptWriting::Woken(again) => locked = again,
+                SleptWriting::Over(mut again) => {
+                    // The rest is copied and the internal thread sends it.
+                    self.push(again.side(), &mut progress, more, true);
+                    return self.finish_write(place, again, Timeout::Zero);
+                }
+                SleptWriting::Ended => return self.write_end(),
             }
         }
     }
 
     /// `push`; true: all of it is framed.
     fn push(&self, side: &mut WriteSide, progress: &mut Progress, more: bool, copies: bool) -> bool {
-        while !self.has_ended_writing() {
+        loop {
+            if self.has_ended_writing() {
+                // The end came in between, maybe inside a frame: nothing may be framed behind it any more.
+                side.unframed = 0;
+                return true;
+            }
             let Some(frame) = progress.message.get(progress.frame) else { break };
-            if progress.piece == 0 && (side.is_deferred || self.write_word() & CTRL != 0) {
+            // A message of one frame has nothing between its frames.
+            let is_between = progress.piece == 0 && (side.in_message || self.has(Bug::ServedBeforeSmall));
+            if is_between && (side.is_deferred || self.write_word() & CTRL != 0) {
                 self.serve(side);
                 if self.has_ended_writing() {
-                    break;
+                    continue;
                 }
             }
             side.out.push(frame[progress.piece]);
@@ -230,6 +174,9 @@ impl Stream {
             }
             if !copies || !side.is_blocked {
                 side.send(self);
+            }
+            if side.broken {
+                break;
             }
             if side.is_blocked && !copies {
                 return false;
@@ -251,9 +198,9 @@ impl Stream {
         let _inside = self.inside();
         let mark = self.setup.write_mark;
         loop {
-            if self.has_ended_writing() {
+            if locked.side().broken || self.has_ended_writing() {
                 locked.unlock(false);
-                return self.write_end();
+                return self.end_of_taken();
             }
             if locked.side().unsent() <= mark {
                 locked.unlock(false);
@@ -264,12 +211,32 @@ impl Stream {
                 return Status::Queued;
             }
             match self.sleep_as_writer(place, locked, mark) {
-                Some(mut again) => {
+                SleptWriting::Woken(mut again) => {
                     again.side().send(self);
                     locked = again;
                 }
-                None => return self.write_end(),
+                SleptWriting::Over(mut again) => {
+                    again.side().send(self);
+                    if again.side().unsent() > mark {
+                        again.unlock(false);
+                        return Status::Queued;
+                    }
+                    locked = again;
+                }
+                SleptWriting::Ended => return self.end_of_taken(),
             }
+        }
+    }
+
+    /// The end of a write whose message was taken.
+    fn end_of_taken(&self) -> Status {
+        if self.has_closed_here() { Status::Ok } else { self.write_end_after_failure() }
+    }
+
+    fn write_end_after_failure(&self) -> Status {
+        match self.write_end() {
+            Status::Ok => Status::Ended,
+            status => status,
         }
     }
 
@@ -301,9 +268,9 @@ impl Stream {
             if side.unsent() > mark {
                 side.send(self);
             }
-            if self.write_word() & (ENDED | FREED) != 0 {
+            if self.write_word() & (ENDED | FREED) != 0 || locked.side().broken {
                 locked.unlock(false);
-                return Err(self.write_end());
+                return Err(self.write_end_after_failure());
             }
             if locked.side().unsent() <= mark {
                 return Ok(locked);
@@ -313,8 +280,12 @@ impl Stream {
                 return Err(Status::Again);
             }
             match self.sleep_as_writer(place, locked, mark) {
-                Some(again) => locked = again,
-                None => return Err(self.write_end()),
+                SleptWriting::Woken(again) => locked = again,
+                SleptWriting::Over(again) => {
+                    again.unlock(false);
+                    return Err(Status::Again);
+                }
+                SleptWriting::Ended => return Err(self.write_end()),
             }
         }
     }
@@ -324,7 +295,7 @@ impl Stream {
             let word = self.write_word();
             if word & (ENDED | FREED) != 0 {
                 self.write.rise();
-                return Err(self.write_end());
+                return Err(self.write_end_after_failure());
             }
             if word & CONNECTING == 0 {
                 return Ok(Locked::new(self, self.lock_write(), true));
@@ -333,9 +304,13 @@ impl Stream {
                 self.write.rise();
                 return Err(Status::Again);
             }
-            self.wait_for(place, WRITABLE, Interest::default(), || {
+            let slept = self.wait_for(place, WRITABLE, WRITABLE, Interest::default(), || {
                 self.write_word() & (ENDED | FREED | CONNECTING) != CONNECTING
             });
+            if slept == Slept::Over {
+                self.write.rise();
+                return Err(Status::Again);
+            }
         }
     }
 
@@ -348,31 +323,27 @@ impl Stream {
         }
     }
 
-    fn sleep_as_writer<'a>(
-        &'a self,
-        place: usize,
-        mut locked: Locked<'a>,
-        until: usize,
-    ) -> Option<Locked<'a>> {
+    fn sleep_as_writer<'a>(&'a self, place: usize, mut locked: Locked<'a>, until: usize) -> SleptWriting<'a> {
         let has_transport = locked.side().transport.is_some();
         locked.unlock(true);
-        self.kernel().enter(place, WRITABLE);
-        if !self.has(Bug::SleepsUnsaid) {
-            self.write.wait();
-        }
-        if !(self.has_settled() || self.unsent.load(Ordering::Relaxed) <= until) {
-            self.kernel().poll(place, Interest { read: false, write: has_transport });
-            self.kernel().clear(place);
-        }
-        self.kernel().leave(place);
-        if self.has_settled() || self.write_word() & FREED != 0 {
+        let socket = Interest { read: false, write: has_transport };
+        let slept = self.wait_for(place, WRITABLE, WRITABLE, socket, || {
+            if !self.has(Bug::SleepsUnsaid) {
+                self.write.wait();
+            }
+            self.has_ended_writing() || self.unsent.load(Ordering::Relaxed) <= until
+        });
+        if self.has_ended_writing() {
             self.write.rise();
-            return None;
+            return SleptWriting::Ended;
         }
         let mut locked = Locked::new(self, self.lock_write(), true);
         locked.assert_seated();
         self.serve(locked.side());
-        Some(locked)
+        match slept {
+            Slept::Woken => SleptWriting::Woken(locked),
+            Slept::Over => SleptWriting::Over(locked),
+        }
     }
 
     /// `Stream::flush`, for ever.
@@ -391,13 +362,23 @@ impl Stream {
         loop {
             let side = locked.side();
             side.send(self);
+            if side.broken {
+                locked.unlock(false);
+                return self.write_end_after_failure();
+            }
             if side.unsent() == 0 {
                 locked.unlock(false);
                 return Status::Ok;
             }
             match self.sleep_as_writer(place, locked, 0) {
-                Some(again) => locked = again,
-                None => return self.write_end(),
+                SleptWriting::Woken(again) => locked = again,
+                SleptWriting::Over(mut again) => {
+                    again.side().send(self);
+                    let is_done = again.side().unsent() == 0;
+                    again.unlock(false);
+                    return if is_done { Status::Ok } else { Status::Again };
+                }
+                SleptWriting::Ended => return self.write_end(),
             }
         }
     }
@@ -411,97 +392,6 @@ impl Stream {
             locked.side().send(self);
             locked.unlock(false);
         }
-    }
-
-    pub fn serve_posted(&self) {
-        self.assert_alive();
-        if self.has(Bug::FlagBesideLock) {
-            // What is due is in `control`; who holds the lock may have looked there already.
-            if let Ok(held) = self.write.lock() {
-                let mut locked = Locked::new(self, held, false);
-                self.serve(locked.side());
-                locked.unlock(false);
-            }
-            return;
-        }
-        if let Some(held) = self.write.post() {
-            Locked::new(self, held, false).unlock(false);
-        }
-    }
-
-    pub fn serve_now(&self) {
-        let mut locked = Locked::new(self, self.lock_write(), false);
-        self.serve(locked.side());
-        locked.unlock(false);
-    }
-
-    pub fn serve(&self, side: &mut WriteSide) {
-        side.send(self);
-        let mut control = self.control();
-        if std::mem::take(&mut control.failing) {
-            self.serve_failure(side, &mut control);
-            return;
-        }
-        if side.in_frame {
-            side.is_deferred = control.pongs > 0 || control.close;
-            if control.state == State::ReplyDue {
-                self.serve_close(side, &mut control);
-            }
-            return;
-        }
-        while side.leftover() == 0 && !side.close_framed && control.pongs > 0 {
-            side.out.extend(vec![PONG; std::mem::take(&mut control.pongs)]);
-            side.send(self);
-        }
-        self.serve_close(side, &mut control);
-        side.is_deferred = (control.close || control.pongs > 0) && !self.has(Bug::DeferredForgotten);
-    }
-
-    fn serve_close(&self, side: &mut WriteSide, control: &mut super::stream::Control) {
-        let is_reply = control.state == State::ReplyDue;
-        if is_reply && side.in_message {
-            side.drop_unsent();
-            self.settle_failed(control, false);
-            return;
-        }
-        if !side.in_message && std::mem::take(&mut control.close) {
-            // RFC 6455 §5.5.2: only a Close that was received excuses from answering a ping.
-            if !is_reply {
-                side.out.extend(vec![PONG; std::mem::take(&mut control.pongs)]);
-            }
-            side.out.push(OUR_CLOSE);
-            side.close_framed = true;
-            side.send(self);
-        }
-        if side.close_framed && side.leftover() == 0 {
-            // `handle_close_written`; the wait for the end of TCP is bounded by a deadline.
-            control.step(Input::CloseWritten);
-        } else if is_reply {
-            side.drop_unsent();
-            self.settle_failed(control, false);
-        }
-    }
-
-    fn serve_failure(&self, side: &mut WriteSide, control: &mut super::stream::Control) {
-        let mut linger = false;
-        if !side.in_frame && !side.close_framed {
-            side.out.push(OUR_CLOSE);
-            side.close_framed = true;
-            side.send(self);
-            linger = self.setup.lingers && side.leftover() == 0;
-        }
-        self.settle_failed(control, linger);
-        side.drop_unsent();
-    }
-
-    fn settle_failed(&self, control: &mut super::stream::Control, linger: bool) {
-        if let Action::SettleClean | Action::SettleUnclean = control.step(Input::Failed) {
-            self.settle(control, linger);
-        }
-    }
-
-    fn write_end(&self) -> Status {
-        if self.write_word() & FREED != 0 { Status::State } else { Status::Ended }
     }
 
     pub fn is_writable(&self) -> bool {

@@ -78,7 +78,7 @@ fn a_flag_beside_the_lock_strands_a_posted_frame() {
 fn bytes_that_are_sent_after_the_lock_was_let_go_come_out_of_order() {
     const TWO_WRITERS: &[Actor] = &[
         |stream| {
-            let mut locked = super::writing::Locked::new(stream, stream.lock_write(), false);
+            let mut locked = super::serving::Locked::new(stream, stream.lock_write(), false);
             locked.side().out.extend_from_slice(b"[]");
             locked.side().is_deferred = true;
             locked.side().in_frame = true;
