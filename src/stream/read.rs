@@ -22,6 +22,8 @@ const RECEIVES_MAX: usize = 32;
 /// How many frames beside whole messages one turn sees to, for the same reason: a chunk may hold a hundred thousand. It takes
 /// about a millisecond.
 const FRAMES_MAX: usize = 8 * 1024;
+/// Received bytes that count as one of those frames: so a turn takes in two mebibytes at most.
+const BYTES_PER_FRAME: usize = 256;
 /// How often a call that must not wait yields to the internal thread, and for how many milliseconds it sleeps after that,
 /// before it goes without what that thread may be about to find.
 const YIELDS_MAX: u32 = 64;
@@ -451,7 +453,10 @@ impl Stream {
             left -= 1;
             let budget = self.budget(side, goal);
             match side.receive(budget) {
-                Ok((Received::Bytes { .. }, Decoded::Starved)) => {}
+                Ok((Received::Bytes { size, .. }, Decoded::Starved)) => {
+                    // Empty fragments are decoded without a word, two bytes each.
+                    frames_left = frames_left.saturating_sub(size / BYTES_PER_FRAME);
+                }
                 Ok((Received::Nothing, Decoded::Starved)) => return Pumped::Starved,
                 Ok((Received::End, _)) => {
                     self.see_to_end(side, None);

@@ -5,7 +5,10 @@
 
 #![allow(dead_code, unused_imports, reason = "every test program uses a part of it")]
 
+pub mod alone;
 pub mod deadline;
+pub mod flood;
+pub mod heap;
 pub mod peer;
 pub mod record;
 pub mod server;

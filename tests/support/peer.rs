@@ -108,6 +108,33 @@ impl Connection {
     }
 }
 
+/// The whole frames in what a client has sent behind its handshake; what is cut off at the end is left out.
+pub fn whole_frames(mut bytes: &[u8]) -> Vec<Received> {
+    let mut frames = Vec::new();
+    while let [first, second, rest @ ..] = bytes {
+        assert!(second & 0x80 != 0, "masked: {}", hex(&bytes[..2]));
+        let digits = match second & 0x7F {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let Some((size, rest)) = rest.split_at_checked(digits) else { break };
+        let size = match digits {
+            0 => usize::from(second & 0x7F),
+            _ => size.iter().fold(0, |size, byte| size << 8 | usize::from(*byte)),
+        };
+        let Some((mask, rest)) = rest.split_at_checked(4) else { break };
+        let Some((payload, rest)) = rest.split_at_checked(size) else { break };
+        let mut payload = payload.to_vec();
+        for four in payload.chunks_mut(4) {
+            four.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
+        }
+        frames.push(Received { first: *first, payload });
+        bytes = rest;
+    }
+    frames
+}
+
 /// A frame as a server sends it.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let text = super::frame(first, payload);

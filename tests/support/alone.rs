@@ -1,0 +1,61 @@
+//! A test in a process of its own, for what is the whole process's: its limits and its user.
+
+use super::deadline;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::process::{Command, Stdio};
+
+const VARIABLE: &str = "WSSTREAM_TEST_ALONE";
+
+/// Runs the test of this name, which is the one that calls this, again in a process of its own: there `body`, here no more
+/// than that.
+#[track_caller]
+pub fn alone(test: &str, body: impl FnOnce()) {
+    deadline::begin();
+    if std::env::var_os(VARIABLE).is_some_and(|name| name == test) {
+        return body();
+    }
+    let output = Command::new(std::env::current_exe().expect("the path of this program"))
+        .args(["--exact", test, "--nocapture"])
+        .env(VARIABLE, test)
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    assert!(output.status.success() && printed.contains("1 passed"), "{}: {printed}", output.status);
+}
+
+/// Makes a call while the process can have no further descriptor. For a process of its own.
+pub fn without_descriptors<T>(call: impl FnOnce() -> T) -> T {
+    let free = File::open("/dev/null").expect("one is free").as_raw_fd();
+    let before = limit(libc::RLIMIT_NOFILE);
+    // The system gives the lowest number that is free: all below are in use.
+    set_limit(libc::RLIMIT_NOFILE, free.try_into().expect("a descriptor"));
+    assert!(File::open("/dev/null").is_err(), "no descriptor is left");
+    let result = call();
+    set_limit(libc::RLIMIT_NOFILE, before.rlim_cur);
+    result
+}
+
+/// Lets the system refuse every further thread. For a process of its own, which does not get it back.
+pub fn refuse_threads() {
+    // The limit does not bind root. Where root may become nobody else it is none the limit does not bind.
+    // SAFETY: no memory is involved.
+    let _ = unsafe { (libc::setgid(65534), libc::setuid(65534)) };
+    set_limit(libc::RLIMIT_NPROC, 1);
+    assert!(std::thread::Builder::new().spawn(|| ()).is_err(), "no thread is to be had");
+}
+
+fn limit(resource: libc::__rlimit_resource_t) -> libc::rlimit {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a variable of that type.
+    assert_eq!(unsafe { libc::getrlimit(resource, &raw mut limit) }, 0);
+    limit
+}
+
+fn set_limit(resource: libc::__rlimit_resource_t, soft: libc::rlim_t) {
+    let limit = libc::rlimit { rlim_cur: soft, ..limit(resource) };
+    // SAFETY: the pointer is to a variable of that type.
+    assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
+}

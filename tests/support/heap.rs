@@ -1,0 +1,46 @@
+//! An allocator that knows how many bytes are in use: the library's and the test's, which run in one process.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// For `#[global_allocator]` of a test program.
+pub struct Heap;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes in use.
+pub fn live() -> usize {
+    LIVE.load(Relaxed)
+}
+
+/// How many bytes are in use beyond those of before.
+pub fn more_than(before: usize) -> usize {
+    live().saturating_sub(before)
+}
+
+// SAFETY: all is the system's; counting touches no memory of it.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size(), Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size(), Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        LIVE.fetch_add(size.wrapping_sub(layout.size()), Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
