@@ -12,6 +12,7 @@ mod opening;
 pub mod options;
 mod panic;
 mod poll;
+mod pump;
 mod read;
 mod read_side;
 mod read_word;

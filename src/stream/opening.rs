@@ -2,7 +2,8 @@
 
 use super::control::Control;
 use super::options::Options;
-use super::read::{Driving, Goal, Patience, Slept};
+use super::pump::Goal;
+use super::read::{Driving, Patience, Slept};
 use super::read_side::ReadSide;
 use super::read_word::INTERNAL;
 use super::serve::Locked;

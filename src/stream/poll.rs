@@ -1,6 +1,7 @@
 //! Waiting for more than one thing, and for the end.
 
-use super::read::{Driving, Goal, Patience, Pumped, Slept, can_own};
+use super::pump::{Goal, Pumped};
+use super::read::{Driving, Patience, Slept, can_own};
 use super::read_word::{ENDED, FREED, INTERNAL, OWNER, QUEUED};
 use super::status::Status;
 use super::timeout::Timeout;

@@ -1,4 +1,4 @@
-//! Reading, as `src/stream/read.rs` has it.
+//! Reading, as `src/stream/read.rs` and `pump.rs` have it.
 
 use super::kernel::{Command, Interest, Received};
 use super::stream::{ANSWER, Bug, CLOSE, CLOSED, OPENED, PING, READABLE, ReadSide, Status, Stream, Timeout};

@@ -1,0 +1,270 @@
+//! The one function that pumps a stream: decodes, receives, and sees to what is no message. Whoever owns the read word
+//! calls it; it never waits, and one turn of it is bounded whatever the peer sends.
+
+use super::read::Driving;
+use super::read_side::{Decoded, MESSAGE_COST, Message, ReadSide};
+use super::read_word::{DISCARD, ENDED, FREED, Reading};
+use super::status::Cause;
+use super::{Ending, Stream};
+use crate::net::transport::Received;
+use crate::proto::failure::{Cause as FailureCause, Failure};
+
+/// How many receives one turn makes: then the internal thread has others to serve, and a caller looks at its time. What is
+/// left is reported at once by whatever waits for it.
+const RECEIVES_MAX: usize = 32;
+/// How many frames beside whole messages one turn sees to, for the same reason: a chunk may hold a hundred thousand. It takes
+/// about a millisecond.
+const FRAMES_MAX: usize = 8 * 1024;
+/// Received bytes that count as one of those frames: so a turn takes in two mebibytes at most.
+const BYTES_PER_FRAME: usize = 256;
+/// What the owner of the read word pumps for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// A message, to be handed out at once.
+    Message,
+    /// A message at the head of the queue.
+    Queue,
+    /// A part of a message, or a message.
+    Part,
+    /// What fits below the mark: nobody asks for it now.
+    Mark,
+    /// The end of the opening handshake.
+    Open,
+}
+
+/// What pumping has led to.
+pub(super) enum Pumped {
+    Message(Message),
+    /// The goal is reached.
+    Reached,
+    /// The socket has nothing now.
+    Starved,
+    /// No more may be held.
+    Throttled,
+    /// The stream has ended.
+    Ended,
+}
+
+impl Stream {
+    /// Decodes and receives until the goal is reached or the socket has nothing. The caller owns the read word.
+    pub(super) fn pump(&self, side: &mut ReadSide, goal: Goal, receives: bool) -> Pumped {
+        crate::fault::point("stream.pump");
+        let mut left = RECEIVES_MAX;
+        let mut frames_left = FRAMES_MAX;
+        loop {
+            let decoded = self.pump_decoded(side, goal, &mut frames_left);
+            if side.has_pongs {
+                side.has_pongs = false;
+                self.serve_posted();
+            }
+            if let Some(pumped) = decoded {
+                return pumped;
+            }
+            if side.transport.is_none() || !receives || left == 0 {
+                return Pumped::Starved;
+            }
+            left -= 1;
+            let budget = self.budget(side, goal);
+            match side.receive(budget) {
+                Ok((Received::Bytes { size, .. }, Decoded::Starved)) => {
+                    // Empty fragments are decoded without a word, two bytes each.
+                    frames_left = frames_left.saturating_sub(size / BYTES_PER_FRAME);
+                }
+                Ok((Received::Nothing, Decoded::Starved)) => return Pumped::Starved,
+                Ok((Received::End, _)) => {
+                    self.see_to_end(side, None);
+                    return Pumped::Ended;
+                }
+                Ok((_, Decoded::Message(message))) => {
+                    if let Some(pumped) = self.take_message(side, goal, message) {
+                        return pumped;
+                    }
+                }
+                Ok((_, decoded)) => self.see_to(side, decoded),
+                Err(error) => {
+                    self.see_to_end(side, Some(&error));
+                    return Pumped::Ended;
+                }
+            }
+            if side.is_drained {
+                // What was received last has emptied the socket: no second receive to be told so.
+                left = 0;
+            }
+        }
+    }
+
+    /// Decodes what is here; None: more has to be received.
+    fn pump_decoded(&self, side: &mut ReadSide, goal: Goal, frames_left: &mut usize) -> Option<Pumped> {
+        loop {
+            let word = self.read.load();
+            if word & (ENDED | FREED) != 0 {
+                return Some(Pumped::Ended);
+            }
+            if side.opening.is_some() {
+                if !self.pump_opening(side) {
+                    return None;
+                }
+                continue;
+            }
+            if goal == Goal::Open {
+                return Some(Pumped::Reached);
+            }
+            if word & DISCARD != 0 && !side.is_discarding && !side.is_over {
+                self.start_discarding(side);
+            }
+            match goal {
+                Goal::Message => {
+                    if let Some(message) = side.pop() {
+                        return Some(Pumped::Message(message));
+                    }
+                }
+                Goal::Queue if side.has_queued() => return Some(Pumped::Reached),
+                Goal::Part if side.has_queued() || side.has_part() => return Some(Pumped::Reached),
+                _ => {}
+            }
+            if side.is_over {
+                side.finish();
+                return None;
+            }
+            let budget = self.budget(side, goal);
+            if budget == 0 {
+                // Also for empty messages, which take no payload but a place in the queue.
+                return Some(Pumped::Throttled);
+            }
+            if *frames_left == 0 {
+                return Some(Pumped::Starved);
+            }
+            match side.decode(budget) {
+                Decoded::Message(message) => {
+                    if let Some(pumped) = self.take_message(side, goal, message) {
+                        return Some(pumped);
+                    }
+                }
+                Decoded::Starved => return None,
+                Decoded::Full => return Some(Pumped::Throttled),
+                decoded => {
+                    *frames_left -= 1;
+                    self.see_to(side, decoded);
+                }
+            }
+        }
+    }
+
+    /// How many bytes of messages may still be taken in: the mark bounds what nobody asked for.
+    pub(super) fn budget(&self, side: &ReadSide, goal: Goal) -> usize {
+        if goal != Goal::Mark || side.is_discarding || side.is_over {
+            return usize::MAX;
+        }
+        // Input that is not decoded stays held whether it is decoded or not.
+        let held = side.held() - side.input().len();
+        self.limits.read_buffer_size.saturating_sub(held)
+    }
+
+    fn take_message(&self, side: &mut ReadSide, goal: Goal, message: Message) -> Option<Pumped> {
+        if side.is_discarding {
+            return None;
+        }
+        if goal == Goal::Message && !side.has_queued() {
+            return Some(Pumped::Message(message));
+        }
+        if !side.push(message, goal == Goal::Mark) {
+            self.see_to(side, Decoded::NoMemory);
+        }
+        None
+    }
+
+    /// A local close: what came before is kept, what comes later is dropped (decision 14).
+    fn start_discarding(&self, side: &mut ReadSide) {
+        loop {
+            match side.decode(usize::MAX) {
+                Decoded::Message(message) => {
+                    if !side.push(message, true) {
+                        self.see_to(side, Decoded::NoMemory);
+                        break;
+                    }
+                }
+                Decoded::Starved | Decoded::Full => break,
+                decoded => {
+                    self.see_to(side, decoded);
+                    if side.is_over {
+                        break;
+                    }
+                }
+            }
+        }
+        side.discard();
+    }
+
+    /// Sees to what was decoded beside messages.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn see_to(&self, side: &mut ReadSide, decoded: Decoded) {
+        match decoded {
+            Decoded::Ping => {
+                let mut control = self.control();
+                if control.is_open() && control.peer_close.is_none() {
+                    // Answered together when the input is used up, or when no further one can be kept.
+                    let is_full = control.push_pong(side.decoder.control_payload());
+                    drop(control);
+                    side.has_pongs = !is_full;
+                    if is_full {
+                        self.serve_posted();
+                    }
+                }
+            }
+            Decoded::Close(code) => {
+                self.handle_close_received(code, side.decoder.close_reason());
+                side.finish();
+            }
+            Decoded::Fail(Failure { close_code, cause, detail }) => {
+                let cause = match cause {
+                    FailureCause::Http => Cause::Http,
+                    FailureCause::Protocol => Cause::Protocol,
+                    FailureCause::Utf8 => Cause::Utf8,
+                    FailureCause::TooBig => Cause::TooBig,
+                };
+                side.finish();
+                self.fail(Ending::new(cause, detail), Some(close_code));
+            }
+            Decoded::NoMemory => {
+                side.finish();
+                self.fail(Ending::resource("The system refused memory for a message."), Some(1011));
+            }
+            Decoded::Message(_) | Decoded::Unremarkable | Decoded::Starved | Decoded::Full => {}
+        }
+    }
+
+    /// TCP has ended or broke.
+    fn see_to_end(&self, side: &mut ReadSide, error: Option<&std::io::Error>) {
+        if side.opening.is_some() {
+            self.handle_opening_ended(side, error);
+        } else {
+            self.handle_transport_ended(error);
+        }
+        side.finish();
+    }
+
+    /// The internal thread drives: decodes and receives up to the mark, then leaves the socket to the poller.
+    pub(super) fn drive_internally(&self, held: Reading<'_, ReadSide>) {
+        let mut driving = Driving::new(self, held, false);
+        let side = driving.side();
+        let pumped = self.pump(side, Goal::Mark, true);
+        side.compact_queue();
+        side.release_memory();
+        if matches!(pumped, Pumped::Starved) && !side.input().is_empty() {
+            // The turn has ended before the input: the next one, after others had theirs.
+            self.runtime.take_over(self.key);
+        }
+        driving.leave_as(true, matches!(pumped, Pumped::Throttled));
+    }
+
+    /// After a failed send: reads what the peer has still said. False where another thread does.
+    pub(super) fn drain_after_send_failed(&self) -> bool {
+        let Some(mut driving) = self.try_own() else { return false };
+        self.pump(driving.side(), Goal::Mark, true);
+        driving.leave();
+        true
+    }
+}
+
+const _: () = assert!(MESSAGE_COST > 0, "a flood of empty messages has to reach the mark");
