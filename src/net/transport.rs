@@ -38,6 +38,7 @@ impl Transport {
 
     /// Receives into the spare part of a chunk, at most so many bytes.
     pub fn receive(&self, chunk: &mut Chunk, at_most: usize) -> Result<Received> {
+        crate::fault::point("net.receive");
         if crate::fault::fails("net.receive") {
             return Err(ErrorKind::ConnectionReset.into());
         }
@@ -52,6 +53,7 @@ impl Transport {
 
     /// Sends what the socket takes now; 0 where it takes nothing.
     pub fn send(&self, bytes: &[u8]) -> Result<usize> {
+        crate::fault::point("net.send");
         if crate::fault::fails("net.send") {
             return Err(ErrorKind::BrokenPipe.into());
         }
