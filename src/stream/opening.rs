@@ -13,7 +13,6 @@ use super::{Ending, OPENED, Stream};
 use crate::memory::random;
 use crate::net::{Transport, url};
 use crate::proto::closing::{Input, State};
-use crate::proto::failure::Cause as FailureCause;
 use crate::proto::handshake::{Progress, Refusal, Request, Response, ResponseReader, encode_request};
 use crate::runtime::{ConnectError, Destination, Runtime};
 use data_encoding::BASE64;
@@ -175,14 +174,12 @@ impl Stream {
 
     fn handle_refused(&self, refusal: Refusal) {
         let Refusal { status, cause, detail, body, .. } = refusal;
-        let cause = match cause {
-            FailureCause::Http => Cause::Http,
-            FailureCause::Protocol => Cause::Protocol,
-            FailureCause::Utf8 => Cause::Utf8,
-            FailureCause::TooBig => Cause::TooBig,
-        };
         self.fail(
-            Ending { http_status: i32::from(status), response_body: body, ..Ending::new(cause, detail) },
+            Ending {
+                http_status: i32::from(status),
+                response_body: body,
+                ..Ending::new(cause.into(), detail)
+            },
             None,
         );
     }

@@ -4,10 +4,9 @@
 use super::read::Driving;
 use super::read_side::{Decoded, MESSAGE_COST, Message, ReadSide};
 use super::read_word::{DISCARD, ENDED, FREED, Reading};
-use super::status::Cause;
 use super::{Ending, Stream};
 use crate::net::transport::Received;
-use crate::proto::failure::{Cause as FailureCause, Failure};
+use crate::proto::failure::Failure;
 
 /// How many receives one turn makes: then the internal thread has others to serve, and a caller looks at its time. What is
 /// left is reported at once by whatever waits for it.
@@ -217,14 +216,8 @@ impl Stream {
                 side.finish();
             }
             Decoded::Fail(Failure { close_code, cause, detail }) => {
-                let cause = match cause {
-                    FailureCause::Http => Cause::Http,
-                    FailureCause::Protocol => Cause::Protocol,
-                    FailureCause::Utf8 => Cause::Utf8,
-                    FailureCause::TooBig => Cause::TooBig,
-                };
                 side.finish();
-                self.fail(Ending::new(cause, detail), Some(close_code));
+                self.fail(Ending::new(cause.into(), detail), Some(close_code));
             }
             Decoded::NoMemory => {
                 side.finish();

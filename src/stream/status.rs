@@ -1,6 +1,8 @@
 //! The answers of every call and the words of the close info, each with its number and text: the one list that the
 //! C interface, the header and the bindings are made from.
 
+use crate::proto::failure;
+
 macro_rules! numbered {
     ($(#[$meta:meta])* $name:ident: $repr:ty { $($(#[doc = $text:literal])+ $variant:ident = $value:literal,)+ }) => {
         $(#[$meta])*
@@ -130,5 +132,16 @@ numbered! {
         Resource = 14,
         /// A bug in the library.
         Internal = 15,
+    }
+}
+
+impl From<failure::Cause> for Cause {
+    fn from(cause: failure::Cause) -> Self {
+        match cause {
+            failure::Cause::Http => Self::Http,
+            failure::Cause::Protocol => Self::Protocol,
+            failure::Cause::Utf8 => Self::Utf8,
+            failure::Cause::TooBig => Self::TooBig,
+        }
     }
 }
