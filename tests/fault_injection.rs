@@ -35,7 +35,8 @@ impl Drop for Turn {
     }
 }
 
-const POINTS: [&str; 13] = [
+const POINTS: [&str; 14] = [
+    "ffi.call",
     "net.receive",
     "net.send",
     "proto.decode",

@@ -215,6 +215,15 @@ fn raw(message: &wsstream_message) -> RawSlice {
 #[derive(Clone, Copy)]
 pub(super) struct Handle<'call>(&'call Stream);
 
+/// A stream on its way from the boundary into its own layer; dropped, which it is in unwinding only, it fails.
+struct Passing<'call>(&'call Stream);
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        self.0.fail_internal();
+    }
+}
+
 impl<'call> Handle<'call> {
     /// For a call that never waits: FORKED, then the stream.
     #[inline(always)]
@@ -222,6 +231,10 @@ impl<'call> Handle<'call> {
         if self.0.is_forked() {
             return Err(forked());
         }
+        let passing = Passing(self.0);
+        crate::fault::point("ffi.call");
+        // From here on the stream layer's own guards see to it.
+        std::mem::forget(passing);
         Ok(self.0)
     }
 

@@ -120,19 +120,12 @@ impl Runtime {
         self.generation
     }
 
-    /// Makes a stream known; the runtime keeps a share of it until it was freed and is deserted.
-    pub fn insert(&self, driven: Arc<dyn Driven>) -> u64 {
-        let key = self.new_key();
-        self.send(Command::Insert(key, driven));
-        key
-    }
-
     /// A key for a stream that is about to be inserted.
     pub fn new_key(&self) -> u64 {
         self.keys.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Makes a stream known under a key of its own.
+    /// Makes a stream known under a key of its own; the runtime keeps a share of it until it was freed and is deserted.
     pub fn insert_as(&self, key: u64, driven: Arc<dyn Driven>) {
         self.send(Command::Insert(key, driven));
     }

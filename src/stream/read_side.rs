@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// What a queued message costs beside its payload: the mark counts it, so that a flood of empty ones has an end.
 pub(super) const MESSAGE_COST: usize = 64;
+/// An empty queue with room for more messages than this gives its memory back.
+const QUEUE_KEPT: usize = 64;
 /// The first receive of a stream is of this size; more where the last one was filled.
 const CHUNK_SIZE_MIN: usize = 4 * 1024;
 /// Beyond this a larger receive saves nothing.
@@ -144,7 +146,7 @@ impl ReadSide {
     pub fn pop(&mut self) -> Option<Message> {
         let message = self.queue.pop_front()?;
         self.queued_size -= message.payload.len() + MESSAGE_COST;
-        if self.queue.is_empty() && self.queue.capacity() > MESSAGE_COST {
+        if self.queue.is_empty() && self.queue.capacity() > QUEUE_KEPT {
             self.queue = VecDeque::new();
         }
         Some(message)
