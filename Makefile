@@ -7,6 +7,8 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 target := $(or $(CARGO_TARGET_DIR),target)
 ctest := ctest --output-on-failure --parallel 2 --no-tests=error --test-dir
+# What runs over wss as well. The others play plain peers themselves, or look at names, faults and instructions.
+secure := $(addprefix --test ,bounds closing leaks opening polling reading writing)
 figures = scripts/with-server --deadline 600 python3 tests/figures/figures.py $(1) \
 	build/test/tests/figures/workload build/cargo/release/libwsstream.so
 
@@ -24,7 +26,7 @@ demo: ## build the library, start the test server and let the example talk to it
 .PHONY: test
 test: ## every test
 	@scripts/prepare test
-	@$(MAKE) --no-print-directory test-rust check-interface test-c test-sanitized autobahn test-figures
+	@$(MAKE) --no-print-directory test-rust check-interface test-c test-sanitized test-thread autobahn test-figures
 
 .PHONY: check
 check: ## the developer's loop: format, lints, licences, interface, tests of Rust and C
@@ -37,9 +39,10 @@ server: ## build the test server
 	@scripts/quietly "test server" cargo build --locked --package wsstream-test-server
 
 .PHONY: test-rust
-test-rust: ## the tests of the Rust workspace, as it is shipped and with what only tests switch on
-	@cargo test --locked --quiet --no-fail-fast --workspace
-	@cargo test --locked --quiet --no-fail-fast --package wsstream --features fault-injection,count-locked
+test-rust: ## the tests of the Rust workspace, without and with injected faults
+	@cargo test --locked --quiet --no-fail-fast --workspace --features wsstream/dump
+	@WSSTREAM_TEST_SCHEME=wss cargo test --locked --quiet --no-fail-fast --workspace --features wsstream/dump $(secure)
+	@cargo test --locked --quiet --no-fail-fast --package wsstream --features dump,fault-injection,count-locked
 
 .PHONY: check-interface
 check-interface: ## compare header, its documentation, symbols and layout with what is committed
@@ -57,8 +60,13 @@ test-c: ## the C programs against the release library, plain and under valgrind
 
 .PHONY: test-sanitized
 test-sanitized: ## the C programs under AddressSanitizer and UndefinedBehaviorSanitizer
-	@scripts/quietly "C programs with sanitizers" scripts/build-c sanitized -DWSSTREAM_SANITIZE=ON
+	@scripts/quietly "C programs with sanitizers" scripts/build-c sanitized -DWSSTREAM_SANITIZE=address
 	@$(ctest) build/sanitized
+
+.PHONY: test-thread
+test-thread: ## the C programs and the library under ThreadSanitizer
+	@scripts/quietly "C programs with ThreadSanitizer" scripts/build-c thread -DWSSTREAM_SANITIZE=thread
+	@$(ctest) build/thread
 
 .PHONY: autobahn
 autobahn: ## the Autobahn test suite

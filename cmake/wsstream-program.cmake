@@ -21,29 +21,47 @@ if(WSSTREAM_TESTS)
     VERBATIM)
 endif()
 
-# wsstream_add_program(NAME SOURCE): a program that links the library, in C99 without warnings.
+# wsstream_add_program(NAME SOURCE [LIBRARY]): a program that links the library, in C99 without warnings. Tests name
+# wsstream::tested.
 function(wsstream_add_program name source)
+  set(library wsstream::wsstream)
+  if(ARGC GREATER 2)
+    set(library ${ARGV2})
+  endif()
   add_executable(${name} "${source}")
-  target_link_libraries(${name} PRIVATE wsstream::wsstream Threads::Threads)
+  target_link_libraries(${name} PRIVATE ${library} Threads::Threads ${CMAKE_DL_LIBS})
   target_compile_definitions(${name} PRIVATE _POSIX_C_SOURCE=200809L)
   target_compile_options(${name} PRIVATE -Wall -Wextra -Werror -pedantic -g)
   set_target_properties(${name} PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
-  if(WSSTREAM_SANITIZE)
-    set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-    target_compile_options(${name} PRIVATE ${sanitizers})
-    target_link_options(${name} PRIVATE ${sanitizers})
-  endif()
+  wsstream_sanitize(${name})
 endfunction()
 
-# wsstream_add_test(NAME SECONDS COMMAND...): a test beside a server. ctest's own limit is the outer one and never the
-# first to strike: with-server says more about what it ends.
+# The schemes that each test runs over. Tests of the second and further ones have it in their name, NAME.wss.
+set(wsstream_test_schemes ws wss)
+
+# wsstream_add_test(NAME SECONDS [PLAIN] COMMAND...): a test beside a server, over each scheme, or over ws alone. ctest's
+# own limit is the outer one and never the first to strike: with-server says more about what it ends. Sets
+# wsstream_tests to what it added.
 function(wsstream_add_test name seconds)
+  cmake_parse_arguments(PARSE_ARGV 2 argument PLAIN "" "")
   math(EXPR outer "${seconds} + 30")
   math(EXPR inner "${seconds} - 5")
-  add_test(NAME ${name}
-    COMMAND Python3::Interpreter "${wsstream_with_server}" --deadline ${seconds} ${ARGN})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${outer}
-    ENVIRONMENT "WSSTREAM_TEST_DEADLINE_S=${inner};WSSTREAM_TEST_SERVER=${wsstream_test_server}")
+  set(schemes ${wsstream_test_schemes})
+  if(argument_PLAIN)
+    set(schemes ws)
+  endif()
+  set(tests "")
+  foreach(scheme IN LISTS schemes)
+    set(test "${name}.${scheme}")
+    string(REGEX REPLACE "\\.ws$" "" test "${test}")
+    add_test(NAME ${test}
+      COMMAND Python3::Interpreter "${wsstream_with_server}" --deadline ${seconds} --scheme ${scheme}
+              ${argument_UNPARSED_ARGUMENTS})
+    set_tests_properties(${test} PROPERTIES TIMEOUT ${outer} LABELS ${scheme}
+      ENVIRONMENT "WSSTREAM_TEST_DEADLINE_S=${inner};WSSTREAM_TEST_SERVER=${wsstream_test_server};${wsstream_sanitize_environment}")
+    list(APPEND tests ${test})
+  endforeach()
+  set(wsstream_tests ${tests} PARENT_SCOPE)
 endfunction()
 
 # wsstream_add_program_test(PROGRAM [ARGUMENTS...]): runs a program as it is, and under valgrind if that is asked for.
@@ -53,6 +71,8 @@ function(wsstream_add_program_test name)
     find_program(WSSTREAM_VALGRIND valgrind REQUIRED)
     wsstream_add_test(${name}.memcheck 305 "${WSSTREAM_VALGRIND}" --quiet --error-exitcode=99 --leak-check=full
       --show-leak-kinds=definite --errors-for-leak-kinds=definite --fair-sched=yes $<TARGET_FILE:${name}> ${ARGN})
-    set_tests_properties(${name}.memcheck PROPERTIES LABELS memcheck)
+    set_property(TEST ${wsstream_tests} APPEND PROPERTY LABELS memcheck)
+    # Everything takes many times as long there, and one thread runs at a time.
+    set_property(TEST ${wsstream_tests} APPEND PROPERTY ENVIRONMENT "WSSTREAM_TEST_STEPS=60")
   endif()
 endfunction()

@@ -81,8 +81,8 @@
 // Manners    No signal handler, no SIGPIPE, nothing printed, no call to initialise. Descriptors are close-on-exec.
 //            The library's threads are named wsstream... and block every signal. It is never unloaded. The header is
 //            C99 and C++11.
-// fork       In the child, streams made before are dead: calls answer ERR_FORKED, wsstream_free sends nothing. Their
-//            memory and descriptors stay with the child until it ends. Options and messages go on working, and new
+// fork       In the child, streams made before are dead: calls answer ERR_FORKED, wsstream_free sends nothing, and
+//            releases their memory and the child's descriptors. Options, aborters and messages go on working, and new
 //            streams may be opened.
 // Growth     wsstream_message and wsstream_chunk never change their size. What the library fills carries or takes a
 //            size and grows at its end only. Later versions may add statuses and enumerators.
@@ -263,8 +263,8 @@ typedef struct wsstream_close_info {
 //            the caller ends the stream in out with wsstream_free.
 // Threads:   any, also many at once with the same options.
 // Blocking:  never; connecting goes on by itself, wsstream_wait_opened waits for it.
-// Errors:    ERR_ARGUMENT (also: options that contradict each other), ERR_SYNTAX (the URL), ERR_RESOURCE,
-//            ERR_UNSUPPORTED (a scheme this version does not have).
+// Errors:    ERR_ARGUMENT (also: options that contradict each other, a client key that is not its certificate's),
+//            ERR_SYNTAX (the URL), ERR_RESOURCE, ERR_DEADLOCK (in the log function).
 // Lifetime:  the stream is valid until wsstream_free.
 // Since:     0.1
 //
@@ -399,7 +399,8 @@ wsstream_status wsstream_wait_closed(wsstream *stream,
 //
 // Still connecting: that is given up. Open: a Close with code 1001 is sent if that needs no waiting. Unread messages
 // are lost and written data may be; to be sure of both, see the order of an end below. In the child of a fork
-// it sends nothing and touches nothing of the parent's.
+// it releases memory and the child's descriptors, sends nothing and touches nothing of the parent's; what another
+// thread of the parent was inside at the fork stays in memory.
 void wsstream_free(wsstream *stream);
 
 // -------------------------------------------------------------------------------------------------------------------
@@ -458,10 +459,11 @@ enum {
   // Milliseconds from the call of wsstream_close to the peer's Close, sending what was written included, 0 or more;
   // then the stream ends with code 1006, and what was not sent is lost; 0: no limit. Default 10000.
   WSSTREAM_OPTION_CLOSE_TIMEOUT_MS = 2,
-  // Not in this version. Milliseconds between pings, 0 or more; 0: none are sent. Default 0.
+  // Milliseconds between pings of this side while the stream is open, 0 or more; 0: none are sent. Default 0.
   WSSTREAM_OPTION_PING_INTERVAL_MS = 3,
-  // Not in this version. Milliseconds that the peer gets to show life after a ping has left, 0 or more. Default
-  // 20000.
+  // Milliseconds that the peer gets to show life after such a ping has left, 0 or more; any byte counts, and the time
+  // stands still while reading is above READ_BUFFER_SIZE or data is unsent; then the stream ends with code 1006 and
+  // WSSTREAM_CAUSE_TIMEOUT; 0: no limit. Default 20000.
   WSSTREAM_OPTION_PONG_TIMEOUT_MS = 4,
   // Bytes of one received message, 0 or more; a longer one fails the connection with Close 1009; 0: no limit. Default
   // 67108864.
@@ -475,8 +477,8 @@ enum {
   WSSTREAM_OPTION_WRITE_BUFFER_SIZE = 8,
   // 1: small messages leave at once; 0: the system may gather them. Default 1.
   WSSTREAM_OPTION_TCP_NODELAY = 9,
-  // Not in this version. Microseconds that a blocked call looks again before it sleeps, up to 1000000; -1: adaptive;
-  // 0: none. Default -1.
+  // Microseconds that a call looks again and again before it sleeps, up to 1000000, never on one processor; 0: none;
+  // -1: the library decides, and this version decides for none. Default -1.
   WSSTREAM_OPTION_SPIN_US = 10,
   // Not in this version. 1: offers permessage-deflate; 0: does not. Default 1.
   WSSTREAM_OPTION_DEFLATE = 20,
@@ -492,22 +494,22 @@ enum {
   WSSTREAM_OPTION_DEFLATE_CLIENT_CONTEXT_TAKEOVER = 25,
   // Not in this version. 1: the peer may keep its window between messages; 0: it may not. Default 1.
   WSSTREAM_OPTION_DEFLATE_SERVER_CONTEXT_TAKEOVER = 26,
-  // Not in this version. 1: any certificate is taken, and then anybody can read and change what is sent; 0: only good
-  // ones. Default 0.
+  // 1: any certificate is taken, and then anybody can read and change what is sent; 0: only good ones. Default 0.
   WSSTREAM_OPTION_DANGER_ACCEPT_INVALID_CERTIFICATES = 90,
-  // Not in this version. The URL that relative ones are resolved against.
+  // The URL that relative ones are resolved against: absolute, ws, wss, http or https.
   WSSTREAM_OPTION_BASE_URL = 101,
-  // Not in this version. The name that the server's certificate is checked for, instead of the URL's host.
+  // The name, or address, that the server is asked for (SNI) and its certificate is checked for, instead of the URL's
+  // host.
   WSSTREAM_OPTION_SERVER_NAME = 102,
-  // Not in this version. Certificates in PEM that replace the system's roots.
+  // Certificates in PEM that are trusted in place of the system's roots; more than one may follow each other.
   WSSTREAM_OPTION_CA_PEM = 103,
-  // Not in this version. This side's certificate chain in PEM.
+  // This side's certificate in PEM, the chain above it behind it; only with CLIENT_KEY_PEM.
   WSSTREAM_OPTION_CLIENT_CERTIFICATE_PEM = 104,
-  // Not in this version. The key of this side's certificate in PEM.
+  // The private key of this side's certificate in PEM; only with CLIENT_CERTIFICATE_PEM.
   WSSTREAM_OPTION_CLIENT_KEY_PEM = 105,
   // Not in this version. The URL of a proxy; empty: none.
   WSSTREAM_OPTION_PROXY = 106,
-  // Not in this version. The path of a Unix socket to connect to.
+  // The path of a Unix socket to connect to, instead of the URL's host and port.
   WSSTREAM_OPTION_UNIX_SOCKET = 107
 };
 
@@ -523,21 +525,22 @@ enum {
   WSSTREAM_LOG_INFO = 3,
   // Each step of opening and closing.
   WSSTREAM_LOG_DEBUG = 4,
-  // Each frame.
+  // Each message and control frame.
   WSSTREAM_LOG_TRACE = 5
 };
 
 // Called:   when something happens that the level asks for.
-// Thread:   any, also several at once.
-// Valid:    text until it returns; user_data until the on_freed of every stream opened with these options.
+// Thread:   any, also several at once; in this version one of the library, in the order of each stream.
+// Valid:    text, which is NUL-terminated, until it returns; user_data until the on_freed of every stream opened with
+//           these options.
 // May call: nothing of this library: every call that can fail answers ERR_DEADLOCK.
 // Returns:  nothing.
 typedef void (*wsstream_log_fn)(uint32_t level, const char *text, size_t size, void *user_data);
 
 // Gives up openings: an AbortController and its signal in one.
 //
-// Shared by any number of openings, acts on a stream only until it is open. It is not a POSIX signal. Nothing else
-// makes a call answer ERR_ABORTED, so this version, which has no aborters yet, never does.
+// Shared by any number of openings, acts on a stream only until it is open: then wsstream_wait_opened and
+// wsstream_wait_closed answer ERR_ABORTED. It is not a POSIX signal. Nothing else makes a call answer ERR_ABORTED.
 typedef struct wsstream_aborter wsstream_aborter;
 
 // Makes options with every default.
@@ -605,7 +608,7 @@ wsstream_status wsstream_options_set_number(wsstream_options *options, uint32_t 
 // Threads:   any.
 // Blocking:  never.
 // Errors:    ERR_ARGUMENT (also: not a legal value, or an option that is a number), ERR_UNSUPPORTED (an unknown
-//            option, or one that the list marks as not in this version: all of them).
+//            option, or one that the list marks as not in this version).
 // Lifetime:  counts for streams opened afterwards; a later call replaces the text.
 // Since:     0.1
 wsstream_status wsstream_options_set_text(wsstream_options *options,
@@ -618,23 +621,22 @@ wsstream_status wsstream_options_set_text(wsstream_options *options,
 // Ownership: the caller keeps the aborter and may free it at once.
 // Threads:   any.
 // Blocking:  never.
-// Errors:    ERR_ARGUMENT, ERR_UNSUPPORTED (always, in this version).
+// Errors:    ERR_ARGUMENT.
 // Lifetime:  counts for streams opened afterwards; a later call replaces the aborter.
-// Since:     0.1, as a symbol
-//
-// This version does not have aborters yet.
+// Since:     0.1
 wsstream_status wsstream_options_set_aborter(wsstream_options *options, wsstream_aborter *aborter);
 
-// Lets a function have what the library would log about streams opened with these options.
+// Lets a function have what the library has to say about streams opened with these options.
 //
 // Ownership: user_data stays the caller's and is handed to the function.
 // Threads:   any.
 // Blocking:  never.
-// Errors:    ERR_ARGUMENT (also: an unknown level), ERR_UNSUPPORTED (always, in this version).
-// Lifetime:  user_data until the on_freed of every stream opened with these options.
-// Since:     0.1, as a symbol
+// Errors:    ERR_ARGUMENT (also: an unknown level, and NULL for the function at a level other than WSSTREAM_LOG_OFF).
+// Lifetime:  counts for streams opened afterwards; user_data until the on_freed of every such stream.
+// Since:     0.1
 //
-// This version does not have it yet.
+// level is the highest that is told; WSSTREAM_LOG_OFF tells nothing. The text is one line in English without its line
+// end, for people: its wording may change.
 wsstream_status wsstream_options_set_log(wsstream_options *options,
                                          wsstream_log_fn log,
                                          uint32_t level,
@@ -645,11 +647,9 @@ wsstream_status wsstream_options_set_log(wsstream_options *options,
 // Ownership: the caller frees it with wsstream_aborter_free.
 // Threads:   any.
 // Blocking:  never.
-// Errors:    NULL, always in this version.
+// Errors:    NULL when the library has a bug.
 // Lifetime:  until freed; streams and options that use it keep what they need of it.
-// Since:     0.1, as a symbol
-//
-// This version does not have aborters yet.
+// Since:     0.1
 wsstream_aborter *wsstream_aborter_new(void);
 
 // Gives up every opening that uses this aborter, and those that will.
@@ -658,10 +658,8 @@ wsstream_aborter *wsstream_aborter_new(void);
 // Threads:   any, also inside callbacks.
 // Blocking:  never.
 // Errors:    none; NULL does nothing.
-// Lifetime:  an aborted aborter stays aborted.
-// Since:     0.1, as a symbol
-//
-// This version does not have aborters yet: it does nothing.
+// Lifetime:  an aborted aborter stays aborted: a stream opened with it has ended when wsstream_open returns.
+// Since:     0.1
 void wsstream_aborter_abort(wsstream_aborter *aborter);
 
 // Frees an aborter without aborting anything.
@@ -671,9 +669,7 @@ void wsstream_aborter_abort(wsstream_aborter *aborter);
 // Blocking:  never.
 // Errors:    none; NULL does nothing.
 // Lifetime:  the pointer is invalid afterwards; options and streams that use it go on.
-// Since:     0.1, as a symbol
-//
-// This version does not have aborters yet: it does nothing.
+// Since:     0.1
 void wsstream_aborter_free(wsstream_aborter *aborter);
 
 // -------------------------------------------------------------------------------------------------------------------
@@ -809,13 +805,20 @@ wsstream_status wsstream_read_many(wsstream *stream,
 //
 // Ownership: buffer is written during the call only.
 // Threads:   any; one at a time in the read half, a second one answers ERR_BUSY at once.
-// Blocking:  up to timeout_ms for the first byte; not with 0.
-// Errors:    AGAIN, DONE, ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_UNSUPPORTED (always, in this version).
+// Blocking:  up to timeout_ms for the first byte, or the end of the message; not with 0.
+// Errors:    AGAIN (nothing was taken), DONE (the readable side has ended), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK,
+//            ERR_BUSY, ERR_STATE (freed), ERR_CONNECTION (the end was not clean), ERR_ABORTED, ERR_RESOURCE,
+//            ERR_INTERNAL.
 // Lifetime:  nothing to release.
-// Since:     0.1, as a symbol
+// Since:     0.1
 //
-// This version does not have it yet. Parts of a text may split a character; without WSSTREAM_FIN there was no
-// message.
+// out->size bytes were copied. WSSTREAM_FIN comes with the last bytes of a message where its end is known by then,
+// else in a chunk of size 0; until it has come wsstream_read and wsstream_read_many answer ERR_STATE. out->available
+// bytes more are here. With capacity 0 nothing is taken: out tells type and available. Parts of a text may split a
+// character. An error, or DONE after a local close, may follow parts: without WSSTREAM_FIN there was no message.
+//
+// This bounds memory whatever the size of a message: at most READ_BUFFER_SIZE of it are held. MAX_MESSAGE_SIZE holds
+// for the whole message here, too; set it to 0 for messages without limit.
 wsstream_status wsstream_read_some(wsstream *stream,
                                    void *buffer,
                                    size_t capacity,
@@ -836,13 +839,14 @@ wsstream_status wsstream_message_retain(const wsstream_message *message, wsstrea
 // Ends the readable side: what is unread is thrown away and the closing handshake starts.
 //
 // Ownership: reason is read during the call only.
-// Threads:   any, also while another call is in the read half: that one answers DONE.
+// Threads:   any, also inside callbacks and while another call is in the read half: that one answers DONE.
 // Blocking:  never.
-// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
-// Lifetime:  the stream stays valid until wsstream_free.
-// Since:     0.1, as a symbol
+// Errors:    ERR_ARGUMENT (also: a code outside 0 to 65535), ERR_FORKED, ERR_STATE (freed).
+// Lifetime:  the stream stays valid until wsstream_free; every later read answers DONE.
+// Since:     0.1
 //
-// This version does not have it yet. A code or reason that wsstream_close would refuse becomes an empty Close.
+// A code or reason that wsstream_close would refuse becomes an empty Close. Otherwise it is wsstream_close for the
+// writable side and for a stream that is connecting. After an unclean end reads keep its answer.
 wsstream_status wsstream_readable_cancel(wsstream *stream, int32_t code, const char *reason, size_t size);
 
 // -------------------------------------------------------------------------------------------------------------------
@@ -887,26 +891,29 @@ wsstream_status wsstream_flush(wsstream *stream, int64_t timeout_ms);
 // Ends the writable side after what was written, with a Close without a code, and waits for the end.
 //
 // Ownership: nothing changes hands.
-// Threads:   any.
+// Threads:   any, also inside callbacks with timeout 0; it is in no half, so never ERR_BUSY.
 // Blocking:  up to timeout_ms; not with 0.
-// Errors:    AGAIN (started, goes on), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_UNSUPPORTED (always, in this
-//            version).
+// Errors:    AGAIN (started, goes on), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_STATE (freed, the half has ended
+//            before, or a message of wsstream_write_some is open: nothing was started), ERR_CONNECTION (the end was
+//            not clean), ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
 // Lifetime:  the stream stays valid until wsstream_free.
-// Since:     0.1, as a symbol
+// Since:     0.1
 //
-// This version does not have it yet.
+// OK means that the connection has ended cleanly, as with wsstream_wait_closed, which goes on waiting after an AGAIN.
 wsstream_status wsstream_writable_close(wsstream *stream, int64_t timeout_ms);
 
-// Ends the writable side at once: what the library has not begun to send is dropped.
+// Ends the writable side: a write that waits for room takes nothing, and the closing handshake starts.
 //
 // Ownership: reason is read during the call only.
-// Threads:   any, also while another call is in the write half.
+// Threads:   any, also inside callbacks and while another call is in the write half.
 // Blocking:  never.
-// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+// Errors:    ERR_ARGUMENT (also: a code outside 0 to 65535), ERR_FORKED, ERR_STATE (freed).
 // Lifetime:  the stream stays valid until wsstream_free.
-// Since:     0.1, as a symbol
+// Since:     0.1
 //
-// This version does not have it yet. A code or reason that wsstream_close would refuse becomes an empty Close.
+// A code or reason that wsstream_close would refuse becomes an empty Close. What was taken before precedes the
+// Close; a message of wsstream_write_some without its WSSTREAM_FIN is given up. After the end of the half it does
+// nothing.
 wsstream_status wsstream_writable_abort(wsstream *stream, int32_t code, const char *reason, size_t size);
 
 // -------------------------------------------------------------------------------------------------------------------
@@ -922,7 +929,7 @@ enum {
   WSSTREAM_WRITABLE = 4,
   // wsstream_wait_closed has its answer.
   WSSTREAM_CLOSED = 8,
-  // Bytes of a message are here, the end or an error: for wsstream_read_some, which is not in this version.
+  // Bytes of a message are here, the end or an error: for wsstream_read_some.
   WSSTREAM_READABLE_SOME = 16
 };
 
@@ -962,11 +969,15 @@ wsstream_status wsstream_wake(wsstream *stream, uint32_t events);
 // Ownership: the descriptor belongs to the stream: never close it; it may be dup()ed.
 // Threads:   any.
 // Blocking:  never.
-// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version); out is then -1.
-// Lifetime:  the same number every time, valid until wsstream_free is called.
-// Since:     0.1, as a symbol
+// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_STATE (freed), ERR_RESOURCE; out is then -1.
+// Lifetime:  the same number every time, from the opening on, valid until wsstream_free is called.
+// Since:     0.1
 //
-// This version does not have it yet.
+// Wait until it is readable, then make the calls for the watched events with timeout 0, until each answers AGAIN. It
+// is level-triggered: as long as a watched event holds it stays readable, so a loop may also take one message at a
+// time. After an AGAIN the next change is a new edge, for edge-triggered loops. False alarms are allowed:
+// wsstream_poll with timeout 0, or the call itself, answers AGAIN and quietens it. Only ever wait for it to be
+// readable, also for WSSTREAM_WRITABLE; read no bytes from it. After wsstream_fd_watch(stream, 0) it is silent.
 wsstream_status wsstream_fd(wsstream *stream, int *out);
 
 // Sets the events that the stream's descriptor stands for; WSSTREAM_READABLE at first, 0 silences it.
@@ -974,11 +985,12 @@ wsstream_status wsstream_fd(wsstream *stream, int *out);
 // Ownership: nothing changes hands.
 // Threads:   any.
 // Blocking:  never.
-// Errors:    ERR_ARGUMENT (an unknown event), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+// Errors:    ERR_ARGUMENT (an unknown event), ERR_FORKED, ERR_STATE (freed), ERR_RESOURCE.
 // Lifetime:  until the next call; it counts at once.
-// Since:     0.1, as a symbol
+// Since:     0.1
 //
-// This version does not have it yet.
+// Watch WSSTREAM_WRITABLE only while a write has answered AGAIN, and WSSTREAM_READABLE only while you want to read:
+// an event that holds and is not used keeps the descriptor readable, the end of a half for ever.
 wsstream_status wsstream_fd_watch(wsstream *stream, uint32_t events);
 
 // -------------------------------------------------------------------------------------------------------------------
@@ -1037,12 +1049,13 @@ typedef void (*wsstream_freed_fn)(void *user_data);
 //
 // Ownership: user_data stays the caller's and is handed to the function.
 // Threads:   any, also inside callbacks.
-// Blocking:  never.
-// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
-// Lifetime:  user_data until on_freed.
-// Since:     0.1, as a symbol
+// Blocking:  never; the function never runs inside this call.
+// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_STATE (freed).
+// Lifetime:  user_data until the function has run, or until on_freed where wsstream_free comes first.
+// Since:     0.1
 //
-// This version does not have it yet.
+// Each registration runs once, in order, also when it comes after the opening, or never where wsstream_free comes
+// first.
 wsstream_status wsstream_on_opened(wsstream *stream, wsstream_opened_fn callback, void *user_data);
 
 // Adds a function that runs once after the stream has ended.
@@ -1056,20 +1069,23 @@ wsstream_status wsstream_on_opened(wsstream *stream, wsstream_opened_fn callback
 //
 // Each registration runs once, in order, also when it comes after the end, or never where wsstream_free comes first.
 // So release user_data in one place: in its only run, where the stream is not freed before that, or else after
-// wsstream_free: once that has returned no callback of the stream runs, but the one it was called in. As with
-// wsstream_wait_closed, a Close behind more unread bytes than READ_BUFFER_SIZE waits for a reader.
+// wsstream_free: once that has returned no callback of the stream runs, but the one it was called in, and those of
+// wsstream_on_freed. As with wsstream_wait_closed, a Close behind more unread bytes than READ_BUFFER_SIZE waits for a
+// reader; and where a message callback is set it is told the end first, so a paused one holds this up.
 wsstream_status wsstream_on_closed(wsstream *stream, wsstream_closed_fn callback, void *user_data);
 
 // Sets the function that gets every message, in place of wsstream_read; NULL removes it.
 //
 // Ownership: user_data stays the caller's and is handed to the function.
 // Threads:   any, also inside callbacks.
-// Blocking:  a removal waits for the old function if that runs on another thread.
-// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
-// Lifetime:  user_data until on_freed, or until it was replaced or removed from another thread.
-// Since:     0.1, as a symbol
+// Blocking:  waits for the old function if that runs on another thread: hold no lock that it takes.
+// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_BUSY (a call is in the read half), ERR_STATE (freed).
+// Lifetime:  user_data until the function has been told the end, or was replaced or removed (inside the function
+//            itself: until it returns), or until on_freed.
+// Since:     0.1
 //
-// This version does not have it yet.
+// While it is set, also after the end, the read half is its own: wsstream_read and its like answer ERR_BUSY. It may
+// be set before the stream is open. Once it was removed wsstream_read goes on with the next message.
 wsstream_status wsstream_on_message(wsstream *stream, wsstream_message_fn callback, void *user_data);
 
 // Sets the function that runs once when at least one of the events holds: wsstream_poll as a callback; NULL removes
@@ -1077,12 +1093,13 @@ wsstream_status wsstream_on_message(wsstream *stream, wsstream_message_fn callba
 //
 // Ownership: user_data stays the caller's and is handed to the function.
 // Threads:   any, also inside callbacks.
-// Blocking:  a removal waits for the old function if that runs on another thread.
-// Errors:    ERR_ARGUMENT (also: no event or an unknown one), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
-// Lifetime:  user_data until on_freed, or until it was replaced or removed from another thread.
-// Since:     0.1, as a symbol
+// Blocking:  waits for the old function if that runs on another thread: hold no lock that it takes.
+// Errors:    ERR_ARGUMENT (also: no event or an unknown one), ERR_FORKED, ERR_STATE (freed).
+// Lifetime:  user_data until the function has run, or was replaced or removed, or until on_freed.
+// Since:     0.1
 //
-// This version does not have it yet.
+// It runs once for each call of this; call it again in the function to go on. There is one such function at a time:
+// a later call replaces it. With NULL the events are not looked at.
 wsstream_status wsstream_on_event(wsstream *stream,
                                   uint32_t events,
                                   wsstream_event_fn callback,
@@ -1093,11 +1110,12 @@ wsstream_status wsstream_on_event(wsstream *stream,
 // Ownership: user_data stays the caller's and is handed to the function.
 // Threads:   any, also inside callbacks.
 // Blocking:  never.
-// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_STATE (freed).
 // Lifetime:  user_data until the function has run.
-// Since:     0.1, as a symbol
+// Since:     0.1
 //
-// This version does not have it yet.
+// It runs soon after wsstream_free, which does not wait for it: the place to release what all callbacks of a stream
+// and its log function share.
 wsstream_status wsstream_on_freed(wsstream *stream, wsstream_freed_fn callback, void *user_data);
 
 // Lets a message callback that answered WSSTREAM_PAUSE have the next message.
@@ -1105,11 +1123,11 @@ wsstream_status wsstream_on_freed(wsstream *stream, wsstream_freed_fn callback, 
 // Ownership: nothing changes hands.
 // Threads:   any, also inside callbacks.
 // Blocking:  never.
-// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
-// Lifetime:  when it comes before the WSSTREAM_PAUSE was returned, that one has no effect.
-// Since:     0.1, as a symbol
+// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_STATE (freed).
+// Lifetime:  when it comes while the function runs, a WSSTREAM_PAUSE of that run has no effect.
+// Since:     0.1
 //
-// This version does not have it yet.
+// Where nothing is paused it does nothing.
 wsstream_status wsstream_resume(wsstream *stream);
 
 // -------------------------------------------------------------------------------------------------------------------
@@ -1125,11 +1143,11 @@ typedef struct wsstream_statistics {
   uint64_t payload_received;
   // Bytes of sent messages, before compression.
   uint64_t payload_sent;
-  // Bytes received from the connection.
+  // Bytes received from the connection, without those of TLS.
   uint64_t wire_received;
-  // Bytes given to the connection.
+  // Bytes given to the connection, without those of TLS.
   uint64_t wire_sent;
-  // Messages received and not read yet.
+  // Messages received, decoded and not read yet.
   uint64_t unread_messages;
   // Bytes received and not read yet.
   uint64_t unread;
@@ -1180,11 +1198,11 @@ const char *wsstream_extensions(wsstream *stream);
 // Ownership: name is read during the call only; the text belongs to the stream.
 // Threads:   any.
 // Blocking:  never.
-// Errors:    NULL, always in this version.
+// Errors:    none; NULL where there is no such value, before there is a response, and for bad arguments.
 // Lifetime:  valid until the stream is freed.
-// Since:     0.1, as a symbol
+// Since:     0.1
 //
-// This version does not have it yet. Names are compared without case.
+// Names are compared without case. A field that came several times has a value for each, in order.
 const char *wsstream_response_header(wsstream *stream, const char *name, size_t size, size_t index);
 
 // Fills out with the stream's counters.
@@ -1192,11 +1210,12 @@ const char *wsstream_response_header(wsstream *stream, const char *name, size_t 
 // Ownership: out is the caller's; out_size is its size in bytes, as the program was compiled.
 // Threads:   any.
 // Blocking:  never.
-// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_STATE (freed).
 // Lifetime:  nothing to release.
-// Since:     0.1, as a symbol
+// Since:     0.1
 //
-// This version does not have it yet. Bytes of out that the library does not know are zeroed.
+// Bytes of out that the library does not know are zeroed. While another thread reads or writes, the counters of
+// that half may be those of a moment ago.
 wsstream_status wsstream_statistics_get(wsstream *stream, wsstream_statistics *out, size_t out_size);
 
 // -------------------------------------------------------------------------------------------------------------------
@@ -1233,11 +1252,13 @@ const char *wsstream_version(void);
 // Ownership: nothing changes hands.
 // Threads:   any.
 // Blocking:  up to timeout_ms; not with 0.
-// Errors:    ERR_DEADLOCK, ERR_UNSUPPORTED (always, in this version).
-// Lifetime:  nothing to release.
-// Since:     0.1, as a symbol
+// Errors:    AGAIN (streams that were freed are still ending; that goes on), ERR_STATE (a stream was not freed),
+//            ERR_DEADLOCK.
+// Lifetime:  OK also where no thread was running.
+// Since:     0.1
 //
-// This version does not have it yet.
+// No program has to call it: it is for those that count threads or descriptors. A thread that looks up a name and
+// hangs in the system ends when the system lets it. In the child of a fork it is about the child's own threads.
 wsstream_status wsstream_runtime_stop(int64_t timeout_ms);
 
 #ifdef __cplusplus

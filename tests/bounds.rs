@@ -4,14 +4,14 @@ mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
-use support::peer::{Peer, frame};
+use support::peer::{Peer, Socket, frame};
 use support::{BINARY, Call, FOREVER, Options, READABLE, Status, Stream, option, server, thread_count};
 
 /// How much a socket pair can hold beside the library: both buffers at their largest.
 const SYSTEM: usize = 12 << 20;
 
 /// Sends messages of one KiB until the client takes no more for a while; how many bytes it took.
-fn flood(socket: &mut std::net::TcpStream, limit: usize) -> usize {
+fn flood(socket: &mut Socket, limit: usize) -> usize {
     let batch = frame(0x82, &[7; 1020]).repeat(64);
     socket.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
     let mut sent = 0;
@@ -27,7 +27,7 @@ fn flood(socket: &mut std::net::TcpStream, limit: usize) -> usize {
 
 #[test]
 fn a_peer_that_floods_is_stopped_while_nobody_reads_and_nothing_is_lost() {
-    let peer = Peer::new(None);
+    let peer = Peer::of_scheme(None);
     let options = Options::with(option::READ_BUFFER_SIZE, 64 << 10);
     let stream = Stream::open_with(&peer.url(), &options);
     let mut connection = peer.open();
@@ -51,7 +51,7 @@ fn a_peer_that_floods_is_stopped_while_nobody_reads_and_nothing_is_lost() {
 
 #[test]
 fn a_message_above_the_mark_is_held_to_the_mark_until_somebody_asks() {
-    let peer = Peer::new(None);
+    let peer = Peer::of_scheme(None);
     let options = Options::with(option::READ_BUFFER_SIZE, 64 << 10);
     let stream = Stream::open_with(&peer.url(), &options);
     let mut connection = peer.open();
@@ -81,7 +81,7 @@ fn pings_are_answered_in_order_when_nobody_reads() {
 #[test]
 fn pings_are_answered_while_a_reader_a_poll_or_a_wait_is_blocked() {
     for how in ["read", "poll", "closed"] {
-        let peer = Peer::new(None);
+        let peer = Peer::of_scheme(None);
         let stream = Stream::open(&peer.url());
         let mut connection = peer.open();
         assert_eq!(stream.wait_opened(FOREVER), Status::Ok);
@@ -104,7 +104,7 @@ fn pings_are_answered_while_a_reader_a_poll_or_a_wait_is_blocked() {
 
 #[test]
 fn pings_are_answered_within_moments_after_a_read_has_returned() {
-    let peer = Peer::new(None);
+    let peer = Peer::of_scheme(None);
     let stream = Stream::open(&peer.url());
     let mut connection = peer.open();
     for round in 0..100 {
@@ -138,7 +138,7 @@ fn drain(connection: &mut support::peer::Connection, pongs_max: usize) -> (usize
 #[test]
 fn of_pings_to_a_peer_that_takes_nothing_the_last_sixteen_are_answered() {
     for closes in [false, true] {
-        let peer = Peer::new(Some(65536));
+        let peer = Peer::of_scheme(Some(65536));
         let stream = Stream::open(&peer.url());
         let mut connection = peer.open();
         assert_eq!(stream.wait_opened(FOREVER), Status::Ok);
@@ -161,7 +161,7 @@ fn of_pings_to_a_peer_that_takes_nothing_the_last_sixteen_are_answered() {
 
 #[test]
 fn a_pong_goes_between_the_frames_of_a_message_that_is_being_written() {
-    let peer = Peer::new(None);
+    let peer = Peer::of_scheme(None);
     let stream = Stream::open(&peer.url());
     let mut connection = peer.open();
     let share = stream.reference();
@@ -183,7 +183,7 @@ fn a_pong_goes_between_the_frames_of_a_message_that_is_being_written() {
 
 #[test]
 fn the_socket_of_an_ended_stream_is_closed_before_free() {
-    let peer = Peer::new(None);
+    let peer = Peer::of_scheme(None);
     let stream = Stream::open(&peer.url());
     let mut connection = peer.open();
     connection.send(&frame(0x88, &[3, 232]));

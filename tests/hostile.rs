@@ -273,7 +273,7 @@ fn a_message_that_the_end_cuts_is_never_completed_with_foreign_bytes() {
 /// Sends to all of these until none takes more: each stands at its mark, and the system's buffers are full.
 fn fill_all(connections: &[Connection], bytes: &[u8]) {
     for connection in connections {
-        let socket = socket2::SockRef::from(&connection.socket);
+        let socket = socket2::SockRef::from(&connection.socket.tcp);
         socket.set_send_buffer_size(16 << 10).unwrap();
         socket.set_nonblocking(true).unwrap();
     }
@@ -281,7 +281,7 @@ fn fill_all(connections: &[Connection], bytes: &[u8]) {
     until(|| {
         still += 1;
         for (connection, sent) in connections.iter().zip(&mut sent) {
-            if let Ok(size) = (&connection.socket).write(&bytes[*sent % bytes.len()..]) {
+            if let Ok(size) = (&connection.socket.tcp).write(&bytes[*sent % bytes.len()..]) {
                 *sent += size;
                 still = 0;
             }
@@ -314,7 +314,7 @@ fn reset_while_writing(stream: Stream, connection: Connection, calls: usize) {
         }
     });
     until_spinning(|| made.load(Relaxed) > calls);
-    socket2::SockRef::from(&connection.socket).set_linger(Some(Duration::ZERO)).unwrap();
+    socket2::SockRef::from(&connection.socket.tcp).set_linger(Some(Duration::ZERO)).unwrap();
     drop(connection);
     writer.join().unwrap();
     let (status, info) = stream.wait_closed(LATE_MS);
@@ -329,7 +329,7 @@ fn a_flood_of_empty_messages_is_held_to_the_mark_and_none_is_lost() {
         let before = live();
         let peer = Peer::new(None);
         let (stream, mut connection) = pair(&peer, &Options::with(option::READ_BUFFER_SIZE, mark));
-        socket2::SockRef::from(&connection.socket).set_send_buffer_size(16 << 10).unwrap();
+        socket2::SockRef::from(&connection.socket.tcp).set_send_buffer_size(16 << 10).unwrap();
         let sent = fill(&mut connection, &empty, 0);
         // A reader that comes and goes: the receives are large by then.
         let mut count = 0;

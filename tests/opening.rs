@@ -4,8 +4,8 @@ mod support;
 
 use std::net::TcpListener;
 use support::{
-    CLOSED, Call, Cause, FOREVER, Initiator, OPENED, Options, Phase, Status, Stream, TEXT, WRITABLE, option,
-    server,
+    CLOSED, Call, Cause, FOREVER, Initiator, OPENED, Options, Phase, Status, Stream, TEXT, WRITABLE,
+    is_secure, option, server,
 };
 
 fn refused(url: &str) -> Status {
@@ -34,9 +34,11 @@ fn urls_that_are_not_websocket_urls_are_syntax_errors() {
 }
 
 #[test]
-fn wss_is_unsupported_for_now() {
-    assert_eq!(refused("wss://localhost/"), Status::Unsupported);
-    assert_eq!(refused("https://localhost/"), Status::Unsupported);
+fn the_scheme_of_the_url_is_what_the_server_sees() {
+    let stream = Stream::opened(&server().url("/tls"));
+    let told = stream.read(FOREVER).unwrap();
+    assert_eq!(told.text().starts_with("version=TLSv1.3 "), is_secure(), "{}", told.text());
+    assert_eq!(told.text() == "version=none", !is_secure());
 }
 
 #[test]
@@ -55,7 +57,8 @@ fn unsafe_open(url: &[u8], out: &mut *mut wsstream::ffi::stream::wsstream) -> i3
 
 #[test]
 fn http_stands_for_ws_and_the_url_is_serialised() {
-    let url = server().url("/echo?a b").replace("ws://", "HTTP://").replace("/echo?a b", "/./x/../a b?c d");
+    let url = server().url("/echo?a b").replace("wss://", "HTTPS://").replace("ws://", "HTTP://");
+    let url = url.replace("/echo?a b", "/./x/../a b?c d");
     let stream = Stream::open(&url);
     assert_eq!(stream.url(), server().url("/a%20b?c%20d"));
     let stream = Stream::open("ws://LOCALHOST:80");
@@ -74,14 +77,14 @@ fn names_are_resolved() {
 #[test]
 fn userinfo_becomes_basic_authorization_unless_the_options_carry_one() {
     let (url, id) = server().recorded("/echo");
-    let url = url.replace("ws://", "ws://user:p%40ss@");
+    let url = url.replace("://", "://user:p%40ss@");
     Stream::opened(&url).free();
     let record = server().record(&id).lawful();
     assert_eq!(record.header("authorization"), Some("Basic dXNlcjpwQHNz"));
     let (url, id) = server().recorded("/echo");
     let options = Options::new();
     assert_eq!(options.add_header("Authorization", "Bearer x"), Status::Ok);
-    Stream::opened_with(&url.replace("ws://", "ws://user@"), &options).free();
+    Stream::opened_with(&url.replace("://", "://user@"), &options).free();
     let record = server().record(&id).lawful();
     let lines = record.request.iter().filter(|line| line.to_lowercase().starts_with("authorization"));
     assert_eq!(lines.count(), 1);

@@ -31,8 +31,8 @@
 // Manners    No signal handler, no SIGPIPE, nothing printed, no call to initialise. Descriptors are close-on-exec.
 //            The library's threads are named wsstream... and block every signal. It is never unloaded. The header is
 //            C99 and C++11.
-// fork       In the child, streams made before are dead: calls answer ERR_FORKED, wsstream_free sends nothing. Their
-//            memory and descriptors stay with the child until it ends. Options and messages go on working, and new
+// fork       In the child, streams made before are dead: calls answer ERR_FORKED, wsstream_free sends nothing, and
+//            releases their memory and the child's descriptors. Options, aborters and messages go on working, and new
 //            streams may be opened.
 // Growth     wsstream_message and wsstream_chunk never change their size. What the library fills carries or takes a
 //            size and grows at its end only. Later versions may add statuses and enumerators.

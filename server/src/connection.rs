@@ -3,53 +3,56 @@
 use crate::behaviour::{Made, Setting, echo::Echo};
 use crate::grammar::{self, Action};
 use crate::handshake::{Handshake, status_text};
+use crate::host::Hosts;
 use crate::query::{Query, Refusal};
 use crate::record::Record;
 use crate::request::{Request, read_head};
 use crate::server::Shared;
 use crate::session;
+use crate::transport::Transport;
 use crate::wire::{Ending, How, Wire};
-use std::io::{self, Write};
-use std::net::TcpStream;
+use socket2::Socket;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a client may take for its request head.
 const HEAD_WAIT: Duration = Duration::from_secs(30);
 
-/// Serves one accepted socket until it is over.
-pub fn serve(stream: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(HEAD_WAIT))?;
-    let Some((head, early)) = read_head(&stream)? else { return Ok(()) };
-    stream.set_read_timeout(None)?;
+/// Serves one accepted socket until it is over; by TLS if there are hosts for it.
+pub fn serve(socket: Socket, hosts: Option<&Hosts>, shared: &Arc<Shared>) -> io::Result<()> {
+    let Some(transport) = Transport::accept(socket, hosts, HEAD_WAIT)? else { return Ok(()) };
+    transport.set_read_timeout(Some(HEAD_WAIT))?;
+    let Some((head, early)) = read_head(&transport)? else { return Ok(()) };
+    transport.set_read_timeout(None)?;
     let Some(request) = Request::parse(&head) else {
-        return respond(&stream, 400, "this is no HTTP request\n");
+        return respond(&transport, 400, "this is no HTTP request\n");
     };
     let Some(route) = grammar::find(&request.path) else {
-        return respond(&stream, 404, &format!("no route {}\n\n{}", request.path, grammar::help()));
+        return respond(&transport, 404, &format!("no route {}\n\n{}", request.path, grammar::help()));
     };
     let query = match Query::parse(route, &request.query) {
         Ok(query) => query,
-        Err(refusal) => return refuse(&stream, &refusal),
+        Err(refusal) => return refuse(&transport, &refusal),
     };
-    let setting = Setting { query: &query, request: &request, shared };
+    let description = transport.description().to_owned();
+    let setting = Setting { query: &query, request: &request, shared, tls: &description };
     if let Action::Control(answer) = route.action {
         return match answer(&setting) {
-            Ok(text) => respond(&stream, 200, &text),
-            Err(refusal) => refuse(&stream, &refusal),
+            Ok(text) => respond(&transport, 200, &text),
+            Err(refusal) => refuse(&transport, &refusal),
         };
     }
     if !request.is_upgrade() {
-        return respond(&stream, 426, "this route speaks WebSocket only\n");
+        return respond(&transport, 426, "this route speaks WebSocket only\n");
     }
     let record = query.text("id").map(|id| shared.registry.begin(&id, &request.lines));
-    switch(stream, &setting, route.action, record, early)
+    switch(transport, &setting, route.action, record, early)
 }
 
 /// The WebSocket part of `serve`.
 fn switch(
-    stream: TcpStream,
+    transport: Transport,
     setting: &Setting,
     action: Action,
     record: Option<Arc<Record>>,
@@ -61,13 +64,12 @@ fn switch(
             record.violate(text);
         }
     }
-    let socket = socket2::SockRef::from(&stream);
     let made = (|| -> Made {
         if let Some(size) = setting.query.number("receive_buffer")? {
-            let _ = socket.set_recv_buffer_size(size);
+            transport.set_receive_buffer(size);
         }
         if let Some(size) = setting.query.number("send_buffer")? {
-            let _ = socket.set_send_buffer_size(size);
+            transport.set_send_buffer(size);
         }
         match action {
             Action::Behave(make) => make(setting),
@@ -76,49 +78,51 @@ fn switch(
     })();
     let mut behaviour = match made {
         Ok(behaviour) => behaviour,
-        Err(refusal) => return refuse_recorded(stream, record, &refusal, &early),
+        Err(refusal) => return refuse_recorded(transport, record, &refusal, &early),
     };
     let is_spoilt = matches!(action, Action::Handshake);
     if let (false, Some(text)) = (is_spoilt, violations.first()) {
-        return refuse_recorded(stream, record, &Refusal((*text).to_owned()), &early);
+        return refuse_recorded(transport, record, &Refusal((*text).to_owned()), &early);
     }
     let (query, request) = (setting.query, setting.request);
     let handshake =
         if is_spoilt { Handshake::spoilt(query, request) } else { Handshake::good(query, request) };
     let plan = match handshake.plan() {
         Ok(plan) => plan,
-        Err(refusal) => return refuse_recorded(stream, record, &refusal, &early),
+        Err(refusal) => return refuse_recorded(transport, record, &refusal, &early),
     };
-    let wire = Wire::new(stream, record, behaviour.write_pace());
+    let wire = Wire::new(transport, record, behaviour.write_pace());
     if let Some(wire) = plan.perform(wire, setting.shared, &early) {
         session::run(wire, &mut *behaviour, early);
     }
     Ok(())
 }
 
-fn refuse(stream: &TcpStream, refusal: &Refusal) -> io::Result<()> {
-    respond(stream, 400, &format!("{}\n", refusal.0))
+fn refuse(transport: &Transport, refusal: &Refusal) -> io::Result<()> {
+    respond(transport, 400, &format!("{}\n", refusal.0))
 }
 
 fn refuse_recorded(
-    stream: TcpStream,
+    transport: Transport,
     record: Option<Arc<Record>>,
     refusal: &Refusal,
     early: &[u8],
 ) -> io::Result<()> {
-    refuse(&stream, refusal)?;
-    session::finish(Wire::new(stream, record, None), Ending::now(How::Fin), early);
+    refuse(&transport, refusal)?;
+    session::finish(Wire::new(transport, record, None), Ending::now(How::Fin), early);
     Ok(())
 }
 
 /// Answers in plain HTTP; the connection ends behind it.
-fn respond(mut stream: &TcpStream, status: u16, text: &str) -> io::Result<()> {
+fn respond(transport: &Transport, status: u16, text: &str) -> io::Result<()> {
     let head = format!(
         "HTTP/1.1 {status} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         status_text(status),
         text.len()
     );
-    stream.write_all(&[head.as_bytes(), text.as_bytes()].concat())
+    transport.write_all(&[head.as_bytes(), text.as_bytes()].concat())?;
+    transport.answer_end();
+    Ok(())
 }
 
 /// `/record/ID`.

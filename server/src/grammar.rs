@@ -10,6 +10,7 @@ use crate::behaviour::raw::Raw;
 use crate::behaviour::stall::{Stall, StallUntil};
 use crate::behaviour::{Made, Setting};
 use crate::connection::{answer_help, answer_record, answer_release};
+use crate::host::HOSTS;
 use crate::query::Refusal;
 use std::fmt::Write;
 
@@ -147,6 +148,12 @@ pub static ROUTES: &[Route] = &[
         summary: "Sends the request head as one text message, then as /echo.",
         groups: &[],
         action: Action::Behave(Echo::make_request),
+    },
+    Route {
+        path: "/tls",
+        summary: "Sends what TLS has come to as one text message, then as /echo: `version=TLSv1.3 alpn=http/1.1 sni=good.test resumed=0 client=-`, or `version=none`. What there is not is `-`; client is the common name in the client's certificate.",
+        groups: &[],
+        action: Action::Behave(Echo::make_tls),
     },
     Route {
         path: "/close",
@@ -332,8 +339,9 @@ pub fn find(path: &str) -> Option<&'static Route> {
 /// The text of `--help`.
 pub fn help() -> String {
     let mut text = String::from(
-        "wsstream-test-server [--port N] [--until-stdin-ends] [--help] [--markdown]\n\n\
-         Prints `listening on 127.0.0.1:PORT` and serves WebSocket on loopback. The URL says what it does.\n",
+        "wsstream-test-server [--port N] [--all] [--until-stdin-ends] [--help] [--markdown]\n\n\
+         Prints `listening on 127.0.0.1:PORT` and serves WebSocket on loopback. The URL says what it does.\n\
+         With --all it serves wss and a Unix socket as well, and prints where; the name sent by TLS says how.\n",
     );
     let mut section = |title: &str, summary: &str, parameters: &mut dyn Iterator<Item = &Parameter>| {
         let _ = writeln!(text, "\n{title}\n    {summary}");
@@ -344,6 +352,10 @@ pub fn help() -> String {
     section("every WebSocket route", "takes these as well:", &mut COMMON.iter());
     for route in ROUTES {
         section(route.path, route.summary, &mut route.groups.iter().flat_map(|group| group.iter()));
+    }
+    text.push_str("\nTLS by the client's server name (SNI)\n");
+    for host in HOSTS {
+        let _ = writeln!(text, "    {:<44} {}", host.name, host.summary);
     }
     text
 }
@@ -367,6 +379,11 @@ pub fn markdown() -> String {
     for route in ROUTES {
         let parameters: Vec<&Parameter> = route.groups.iter().flat_map(|group| group.iter()).collect();
         section(&format!("`{}`", route.path), route.summary, &parameters);
+    }
+    section("TLS hosts", "The server name that the client sends by TLS (SNI) picks one:", &[]);
+    text.push_str("| name | what it does |\n|---|---|\n");
+    for host in HOSTS {
+        let _ = writeln!(text, "| `{}` | {} |", host.name, host.summary);
     }
     text
 }

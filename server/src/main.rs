@@ -1,4 +1,4 @@
-//! The process: arguments, the line that names the port, and the end with its parent.
+//! The process: arguments, the lines that name its addresses, and the end with its parent.
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -6,6 +6,7 @@ use wsstream_test_server::{Server, grammar};
 
 struct Arguments {
     port: u16,
+    serves_all: bool,
     ends_with_stdin: bool,
 }
 
@@ -28,13 +29,14 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
-    let mut arguments = Arguments { port: 0, ends_with_stdin: false };
+    let mut arguments = Arguments { port: 0, serves_all: false, ends_with_stdin: false };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--port" => {
                 let port = words.next().ok_or("--port needs a number")?;
                 arguments.port = port.parse().map_err(|_| format!("{port} is no port"))?;
             }
+            "--all" => arguments.serves_all = true,
             "--until-stdin-ends" => arguments.ends_with_stdin = true,
             "--help" => {
                 print!("{}", grammar::help());
@@ -51,9 +53,13 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, S
 }
 
 fn serve(arguments: &Arguments) -> io::Result<()> {
-    let server = Server::bind(arguments.port)?;
+    let mut server = Server::bind(arguments.port)?;
+    let secure = if arguments.serves_all { Some(server.bind_secure()?) } else { None };
     let mut stdout = io::stdout();
     writeln!(stdout, "listening on 127.0.0.1:{}", server.port())?;
+    if let Some(secure) = &secure {
+        writeln!(stdout, "{}ready", secure.lines())?;
+    }
     stdout.flush()?;
     server.start();
     if !arguments.ends_with_stdin {

@@ -3,8 +3,8 @@
 //! It knows neither routes nor behaviours. Nothing read behind the head is lost.
 
 use crate::query::percent_decode;
-use std::io::{self, Read};
-use std::net::TcpStream;
+use crate::transport::Transport;
+use std::io;
 
 /// Enough for any test of long headers, little enough for a client that never ends its head.
 const HEAD_BYTES_MAX: usize = 256 * 1024;
@@ -26,11 +26,11 @@ pub struct Request {
 }
 
 /// Reads up to the empty line; gives the head and what came behind it, `None` when the client left.
-pub fn read_head(mut stream: &TcpStream) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+pub fn read_head(transport: &Transport) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     while bytes.len() < HEAD_BYTES_MAX {
-        let size = match stream.read(&mut buffer) {
+        let size = match transport.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             result => result?,
         };

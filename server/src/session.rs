@@ -7,8 +7,7 @@ use crate::behaviour::Behaviour;
 use crate::frame::{Event, FrameHeader, Parser, append_frame, opcode};
 use crate::record::End;
 use crate::wire::{Ending, How, Wire};
-use std::io::{self, Read};
-use std::net::Shutdown;
+use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -151,25 +150,38 @@ impl Session {
                         self.conversation.feeder = None;
                         return self.finish(ending);
                     }
-                    None => return End::Fin,
+                    None => {
+                        self.wire.transport.answer_end();
+                        return End::Fin;
+                    }
                 },
                 Ok(size) => {
                     let mut buffer = std::mem::take(&mut self.buffer);
                     self.process(&mut buffer[..size], Some(&mut *behaviour));
                     self.buffer = buffer;
                 }
-                Err(_) => return End::Reset,
+                Err(error) => return self.fail(&error),
             }
         }
     }
 
     fn read(&mut self) -> io::Result<usize> {
         loop {
-            match (&self.wire.stream).read(&mut self.buffer) {
+            match self.wire.transport.read(&mut self.buffer) {
+                Ok(0) if self.wire.transport.take_close_notify() => self.wire.note("close_notify_received"),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
         }
+    }
+
+    /// The end that a failed read is.
+    fn fail(&self, error: &io::Error) -> End {
+        if error.kind() != io::ErrorKind::InvalidData {
+            return End::Reset;
+        }
+        self.wire.note(&format!("tls_failed reason={:?}", error.to_string()));
+        End::Local
     }
 
     /// Works off received bytes and sends what came of it. Without a behaviour they are only recorded.
@@ -254,8 +266,7 @@ impl Session {
                 How::Close => {}
                 How::Reset => {
                     session.wire.note("reset_sent");
-                    let socket = socket2::SockRef::from(&session.wire.stream);
-                    let _ = socket.set_linger(Some(Duration::ZERO));
+                    session.wire.transport.reset_at_close();
                 }
                 How::Stall => {
                     session.wire.note("stalled");
@@ -276,7 +287,7 @@ impl Session {
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(());
             }
-            if self.wire.stream.set_read_timeout(left).is_err() {
+            if self.wire.transport.set_read_timeout(left).is_err() {
                 return Err(End::Reset);
             }
             match self.read() {
@@ -288,7 +299,7 @@ impl Session {
                 }
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 }
-                Err(_) => return Err(End::Reset),
+                Err(error) => return Err(self.fail(&error)),
             }
         }
     }
@@ -300,7 +311,7 @@ impl Session {
         if let Some(feeder) = self.conversation.feeder.take() {
             if !feeder.is_finished() {
                 // Frees a feeder that is blocked in a write; a finished one leaves the socket as it is.
-                let _ = self.wire.stream.shutdown(Shutdown::Both);
+                self.wire.transport.cut();
             }
             let _ = feeder.join();
         }

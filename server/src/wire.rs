@@ -6,8 +6,8 @@
 use crate::frame::{append_frame, opcode};
 use crate::query::{Query, Refusal};
 use crate::record::Record;
-use std::io::{self, Write};
-use std::net::{Shutdown, TcpStream};
+use crate::transport::Transport;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl Pace {
     }
 }
 
-/// How the server ends TCP.
+/// How the server ends the connection underneath: TCP, or the Unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     /// Ends its sending half and reads on until the client's end.
@@ -92,8 +92,8 @@ impl Ending {
 
 /// The sending side.
 pub struct Wire {
-    /// The socket, for whoever reads.
-    pub stream: TcpStream,
+    /// The connection, for whoever reads.
+    pub transport: Transport,
     /// The record, if the connection has an id.
     pub record: Option<Arc<Record>>,
     pace: Option<Pace>,
@@ -107,10 +107,10 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// The sending side of `stream`.
-    pub fn new(stream: TcpStream, record: Option<Arc<Record>>, pace: Option<Pace>) -> Wire {
+    /// The sending side of a connection.
+    pub fn new(transport: Transport, record: Option<Arc<Record>>, pace: Option<Pace>) -> Wire {
         Wire {
-            stream,
+            transport,
             record,
             pace,
             turn: Mutex::new(()),
@@ -197,7 +197,7 @@ impl Wire {
 
     /// Writes bytes that are no frames, before any other thread knows the wire.
     pub fn write_handshake(&self, bytes: &[u8], pace: Option<Pace>) -> io::Result<()> {
-        self.watch(write_paced(&self.stream, bytes, pace))
+        self.watch(write_paced(&self.transport, bytes, pace))
     }
 
     /// Ends the sending half behind all that was sent or queued.
@@ -207,7 +207,7 @@ impl Wire {
         // Whether this and the shutdown succeed, the next read tells.
         let _ = self.write(&queued);
         self.note("fin_sent");
-        let _ = self.stream.shutdown(Shutdown::Write);
+        self.transport.end_sending();
     }
 
     /// Carries out the end a feeding thread has come to: itself, or by handing it to the reading thread.
@@ -220,8 +220,7 @@ impl Wire {
             How::Fin => self.end_sending(),
             How::Close | How::Reset | How::Stall => {
                 *self.hand_over() = Some(Ending { delay: Duration::ZERO, ..ending });
-                // Sends nothing, but makes the reading thread's next read answer 0.
-                let _ = self.stream.shutdown(Shutdown::Read);
+                self.transport.end_receiving();
             }
         }
     }
@@ -232,7 +231,7 @@ impl Wire {
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        self.watch(write_paced(&self.stream, bytes, self.pace))
+        self.watch(write_paced(&self.transport, bytes, self.pace))
     }
 
     fn watch(&self, written: io::Result<()>) -> io::Result<()> {
@@ -270,13 +269,13 @@ impl Wire {
 }
 
 /// Writes all of `bytes`, in pieces if there is a pace.
-fn write_paced(mut stream: &TcpStream, bytes: &[u8], pace: Option<Pace>) -> io::Result<()> {
-    let Some(pace) = pace else { return stream.write_all(bytes) };
+fn write_paced(transport: &Transport, bytes: &[u8], pace: Option<Pace>) -> io::Result<()> {
+    let Some(pace) = pace else { return transport.write_all(bytes) };
     for (index, piece) in bytes.chunks(pace.bytes).enumerate() {
         if index > 0 && !pace.tick.is_zero() {
             std::thread::sleep(pace.tick);
         }
-        stream.write_all(piece)?;
+        transport.write_all(piece)?;
     }
     Ok(())
 }

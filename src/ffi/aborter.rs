@@ -1,13 +1,17 @@
 //! The aborter: an AbortController and its signal in one.
 
 use std::ptr::null_mut;
+use std::sync::Arc;
+
+use super::handle::into_object;
+use crate::stream::Aborter;
 
 /// Gives up openings: an AbortController and its signal in one.
 ///
-/// Shared by any number of openings, acts on a stream only until it is open. It is not a POSIX signal. Nothing else
-/// makes a call answer ERR_ABORTED, so this version, which has no aborters yet, never does.
+/// Shared by any number of openings, acts on a stream only until it is open: then wsstream_wait_opened and
+/// wsstream_wait_closed answer ERR_ABORTED. It is not a POSIX signal. Nothing else makes a call answer ERR_ABORTED.
 pub struct wsstream_aborter {
-    _opaque: (),
+    pub(super) aborter: Arc<Aborter>,
 }
 
 /// Makes an aborter.
@@ -15,14 +19,12 @@ pub struct wsstream_aborter {
 /// Ownership: the caller frees it with wsstream_aborter_free.
 /// Threads:   any.
 /// Blocking:  never.
-/// Errors:    NULL, always in this version.
+/// Errors:    NULL when the library has a bug.
 /// Lifetime:  until freed; streams and options that use it keep what they need of it.
-/// Since:     0.1, as a symbol
-///
-/// This version does not have aborters yet.
+/// Since:     0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn wsstream_aborter_new() -> *mut wsstream_aborter {
-    null_mut()
+    enter_or!(null_mut(), |_call| into_object(wsstream_aborter { aborter: Arc::default() }))
 }
 
 /// Gives up every opening that uses this aborter, and those that will.
@@ -31,13 +33,15 @@ pub extern "C" fn wsstream_aborter_new() -> *mut wsstream_aborter {
 /// Threads:   any, also inside callbacks.
 /// Blocking:  never.
 /// Errors:    none; NULL does nothing.
-/// Lifetime:  an aborted aborter stays aborted.
-/// Since:     0.1, as a symbol
-///
-/// This version does not have aborters yet: it does nothing.
+/// Lifetime:  an aborted aborter stays aborted: a stream opened with it has ended when wsstream_open returns.
+/// Since:     0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_aborter_abort(aborter: *mut wsstream_aborter) {
-    let _ = aborter;
+    enter_or!((), |call| {
+        if let (Ok(aborter), Ok(())) = (call.object(aborter), call.allowed(false)) {
+            aborter.aborter.abort();
+        }
+    });
 }
 
 /// Frees an aborter without aborting anything.
@@ -47,10 +51,8 @@ pub unsafe extern "C" fn wsstream_aborter_abort(aborter: *mut wsstream_aborter) 
 /// Blocking:  never.
 /// Errors:    none; NULL does nothing.
 /// Lifetime:  the pointer is invalid afterwards; options and streams that use it go on.
-/// Since:     0.1, as a symbol
-///
-/// This version does not have aborters yet: it does nothing.
+/// Since:     0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_aborter_free(aborter: *mut wsstream_aborter) {
-    let _ = aborter;
+    enter_or!((), |call| drop(call.take(aborter)));
 }

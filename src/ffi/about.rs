@@ -18,11 +18,11 @@ pub struct wsstream_statistics {
     pub payload_received: u64,
     /// Bytes of sent messages, before compression.
     pub payload_sent: u64,
-    /// Bytes received from the connection.
+    /// Bytes received from the connection, without those of TLS.
     pub wire_received: u64,
-    /// Bytes given to the connection.
+    /// Bytes given to the connection, without those of TLS.
     pub wire_sent: u64,
-    /// Messages received and not read yet.
+    /// Messages received, decoded and not read yet.
     pub unread_messages: u64,
     /// Bytes received and not read yet.
     pub unread: u64,
@@ -88,11 +88,11 @@ pub unsafe extern "C" fn wsstream_extensions(stream: *mut wsstream) -> *const c_
 /// Ownership: name is read during the call only; the text belongs to the stream.
 /// Threads:   any.
 /// Blocking:  never.
-/// Errors:    NULL, always in this version.
+/// Errors:    none; NULL where there is no such value, before there is a response, and for bad arguments.
 /// Lifetime:  valid until the stream is freed.
-/// Since:     0.1, as a symbol
+/// Since:     0.1
 ///
-/// This version does not have it yet. Names are compared without case.
+/// Names are compared without case. A field that came several times has a value for each, in order.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_response_header(
     stream: *mut wsstream,
@@ -100,8 +100,10 @@ pub unsafe extern "C" fn wsstream_response_header(
     size: usize,
     index: usize,
 ) -> *const c_char {
-    let _ = (stream, name, size, index);
-    null()
+    enter_or!(null(), |call| {
+        let (Ok(handle), Ok(name)) = (call.stream(stream), call.text(name, size)) else { return null() };
+        handle.even_forked().response_header(name, index).map_or(null(), CStr::as_ptr)
+    })
 }
 
 /// Fills out with the stream's counters.
@@ -109,11 +111,12 @@ pub unsafe extern "C" fn wsstream_response_header(
 /// Ownership: out is the caller's; out_size is its size in bytes, as the program was compiled.
 /// Threads:   any.
 /// Blocking:  never.
-/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_STATE (freed).
 /// Lifetime:  nothing to release.
-/// Since:     0.1, as a symbol
+/// Since:     0.1
 ///
-/// This version does not have it yet. Bytes of out that the library does not know are zeroed.
+/// Bytes of out that the library does not know are zeroed. While another thread reads or writes, the counters of
+/// that half may be those of a moment ago.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_statistics_get(
     stream: *mut wsstream,
@@ -121,8 +124,23 @@ pub unsafe extern "C" fn wsstream_statistics_get(
     out_size: usize,
 ) -> wsstream_status {
     enter!(|call| {
-        call.sized_output(out, out_size)?;
-        call.stream(stream)?.live()?;
-        Err(Status::Unsupported)
+        let out = call.sized_output(out, out_size)?;
+        let counted = call.stream(stream)?.live()?.statistics()?;
+        out.set(&wsstream_statistics {
+            messages_received: counted.messages_received,
+            messages_sent: counted.messages_sent,
+            payload_received: counted.payload_received,
+            payload_sent: counted.payload_sent,
+            wire_received: counted.wire_received,
+            wire_sent: counted.wire_sent,
+            unread_messages: counted.unread_messages,
+            unread: counted.unread,
+            unsent: counted.unsent,
+            pings_received: counted.pings_received,
+            pings_sent: counted.pings_sent,
+            pongs_received: counted.pongs_received,
+            round_trip_us: counted.round_trip_us,
+        });
+        Ok(Status::Ok)
     })
 }

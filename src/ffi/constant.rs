@@ -59,7 +59,7 @@ enumeration! {
         WRITABLE = stream::WRITABLE,
         /// wsstream_wait_closed has its answer.
         CLOSED = stream::CLOSED,
-        /// Bytes of a message are here, the end or an error: for wsstream_read_some, which is not in this version.
+        /// Bytes of a message are here, the end or an error: for wsstream_read_some.
         READABLE_SOME = stream::READABLE_SOME,
     }
 }
@@ -87,7 +87,7 @@ enumeration! {
         LOG_INFO = 3,
         /// Each step of opening and closing.
         LOG_DEBUG = 4,
-        /// Each frame.
+        /// Each message and control frame.
         LOG_TRACE = 5,
     }
 }

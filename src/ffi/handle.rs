@@ -10,14 +10,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::close_info::{CloseRecord, wsstream_close_info};
-use super::constant::WSSTREAM_NUL;
+use super::constant::{CONTINUE, WSSTREAM_NUL};
+use super::options::wsstream_log_fn;
 use super::read::wsstream_message;
 use super::status::wsstream_status;
 use super::stream::wsstream;
-use super::wait::wsstream_closed_fn;
+use super::wait::{
+    wsstream_closed_fn, wsstream_event_fn, wsstream_freed_fn, wsstream_message_fn, wsstream_opened_fn,
+};
 use crate::memory::Slice;
 use crate::memory::chunk::RawSlice;
-use crate::stream::{Status, Stream, Timeout, is_in_callback};
+use crate::stream::{Message, Status, Stream, Timeout, is_refused};
 
 /// The body of an exported function that answers a status: it gets a [`Call`] and ends with `Result<Status, Status>`.
 macro_rules! enter {
@@ -51,8 +54,8 @@ macro_rules! as_c {
     };
 }
 
-/// Runs the body of an exported function. The stream layer has ended the stream of a panic by the time it comes here; it
-/// crosses to nobody.
+/// Runs the body of an exported function. The stream layer has ended the stream of a panic by the time it comes here;
+/// it crosses to nobody.
 #[inline(always)]
 pub(super) fn answer(body: impl FnOnce() -> Result<Status, Status>) -> wsstream_status {
     match caught(body) {
@@ -119,7 +122,7 @@ impl Call {
     /// A payload: pointer and size.
     #[inline(always)]
     pub(super) fn bytes(&self, data: *const c_void, size: usize) -> Result<&[u8], Status> {
-        self.buffer(data, size)?;
+        self.check(data, size)?;
         if data.is_null() {
             return Ok(&[]);
         }
@@ -129,8 +132,14 @@ impl Call {
 
     /// Whether pointer and size can be those of a payload or a buffer.
     #[inline(always)]
-    pub(super) fn buffer(&self, data: *const c_void, size: usize) -> Result<(), Status> {
+    fn check(&self, data: *const c_void, size: usize) -> Result<(), Status> {
         if size > SIZE_MAX || (data.is_null() && size != 0) { Err(Status::Argument) } else { Ok(()) }
+    }
+
+    /// A buffer to be written to.
+    pub(super) fn buffer(&self, buffer: *mut c_void, capacity: usize) -> Result<Buffer<'_>, Status> {
+        self.check(buffer, capacity)?;
+        Ok(Buffer { place: buffer.cast(), capacity, call: PhantomData })
     }
 
     /// An output argument, zeroed; NULL is an error.
@@ -152,13 +161,18 @@ impl Call {
     }
 
     /// An output argument of as many bytes as its caller knows of, zeroed.
-    pub(super) fn sized_output<T>(&self, place: *mut T, size: usize) -> Result<(), Status> {
+    pub(super) fn sized_output<T>(&self, place: *mut T, size: usize) -> Result<SizedOutput<'_, T>, Status> {
         if place.is_null() || size > SIZE_MAX {
             return Err(Status::Argument);
         }
         // SAFETY: the caller's own variable of `size` bytes, writable during the call.
         unsafe { place.cast::<u8>().write_bytes(0, size) };
-        Ok(())
+        Ok(SizedOutput { place, size, call: PhantomData })
+    }
+
+    /// Whether a call without a stream is to be refused: in the log function every one, in a callback one that may wait.
+    pub(super) fn allowed(&self, may_wait: bool) -> Result<(), Status> {
+        if is_refused(may_wait) { Err(deadlock()) } else { Ok(()) }
     }
 
     /// An array of messages to be filled; it has room for at least one.
@@ -199,6 +213,13 @@ impl Call {
         (!object.is_null()).then(|| unsafe { Box::from_raw(object) })
     }
 
+    /// Gives up the reference that the internal thread of the parent had, in the child of a fork.
+    pub(super) fn drop_inherited_reference(&self, stream: Handle<'_>) {
+        // SAFETY: that thread, which held one reference in its table or its queue until the stream is freed, is not in
+        // this process; so it is given up here or never. A stream is freed once.
+        unsafe { Arc::decrement_strong_count(std::ptr::from_ref(stream.0)) };
+    }
+
     /// Gives up one reference of a stream; its memory goes with the last one.
     pub(super) fn drop_reference(&self, stream: Handle<'_>) {
         // SAFETY: the handle holds the reference that its caller was given by open or ref, and gives it up here.
@@ -225,11 +246,19 @@ impl Drop for Passing<'_> {
 }
 
 impl<'call> Handle<'call> {
-    /// For a call that never waits: FORKED, then the stream.
+    /// For a call that never waits: FORKED, then DEADLOCK in the log function, then the stream.
     #[inline(always)]
     pub(super) fn live(self) -> Result<&'call Stream, Status> {
+        self.live_unless(false)
+    }
+
+    #[inline(always)]
+    fn live_unless(self, may_wait: bool) -> Result<&'call Stream, Status> {
         if self.0.is_forked() {
             return Err(forked());
+        }
+        if is_refused(may_wait) {
+            return Err(deadlock());
         }
         let passing = Passing(self.0);
         crate::fault::point("ffi.call");
@@ -241,11 +270,7 @@ impl<'call> Handle<'call> {
     /// For a call with a timeout: FORKED, then DEADLOCK, then the stream.
     #[inline(always)]
     pub(super) fn live_within(self, timeout_ms: i64) -> Result<(&'call Stream, Timeout), Status> {
-        let stream = self.live()?;
-        if timeout_ms != 0 && is_in_callback() {
-            return Err(deadlock());
-        }
-        Ok((stream, Timeout(timeout_ms)))
+        Ok((self.live_unless(timeout_ms != 0)?, Timeout(timeout_ms)))
     }
 
     /// For what stays true in the child of a fork: strings, references, the end of the handle.
@@ -286,12 +311,57 @@ pub(super) struct Output<'call, T> {
 }
 
 impl<T> Output<'_, T> {
+    /// The value for every status but OK, where that is not zero.
+    pub(super) fn put(&mut self, value: T) {
+        Output { place: self.place, call: PhantomData }.set(value);
+    }
+
     /// Nothing happens where the caller wanted no value.
     #[inline(always)]
     pub(super) fn set(self, value: T) {
         if !self.place.is_null() {
             // SAFETY: the caller's own variable, writable during the call.
             unsafe { self.place.write(value) };
+        }
+    }
+}
+
+/// A zeroed place whose size is that of the program's version.
+pub(super) struct SizedOutput<'call, T> {
+    place: *mut T,
+    size: usize,
+    call: PhantomData<&'call mut T>,
+}
+
+impl<T> SizedOutput<'_, T> {
+    /// Writes as much of the value as the program knows of.
+    pub(super) fn set(self, value: &T) {
+        let size = self.size.min(size_of::<T>());
+        // SAFETY: the caller's own variable of at least `size` bytes, which is no more than the value has.
+        unsafe {
+            std::ptr::copy_nonoverlapping(std::ptr::from_ref(value).cast::<u8>(), self.place.cast(), size);
+        }
+    }
+}
+
+/// The buffer of `read_some`.
+pub(super) struct Buffer<'call> {
+    place: *mut u8,
+    capacity: usize,
+    call: PhantomData<&'call mut u8>,
+}
+
+impl Buffer<'_> {
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Writes bytes to its beginning. What does not fit is an error of the layer below: it panics, nothing is written.
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.capacity, "more bytes than were asked for");
+        if !bytes.is_empty() {
+            // SAFETY: the caller's own buffer, writable during the call, has room for them and is nobody else's.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.place, bytes.len()) };
         }
     }
 }
@@ -373,6 +443,17 @@ impl<F> Callback<F> {
     }
 }
 
+impl Callback<wsstream_opened_fn> {
+    /// Runs it.
+    pub(super) fn call(self, stream: &Stream, status: Status) {
+        let Some(function) = self.function else { return };
+        without_unwinding(|| {
+            // SAFETY: the program gave the function for exactly this call.
+            unsafe { function(handle_of(stream), status as wsstream_status, self.user_data) };
+        });
+    }
+}
+
 impl Callback<wsstream_closed_fn> {
     /// Runs it.
     pub(super) fn call(self, stream: &Stream, status: Status, info: *const wsstream_close_info) {
@@ -380,6 +461,76 @@ impl Callback<wsstream_closed_fn> {
         without_unwinding(|| {
             // SAFETY: the program gave the function for exactly this call; `info` lives as long as the stream.
             unsafe { function(handle_of(stream), status as wsstream_status, info, self.user_data) };
+        });
+    }
+}
+
+impl Callback<wsstream_message_fn> {
+    /// Runs it with a message, which is released afterwards, or with the end; what it answers.
+    pub(super) fn call(&self, stream: &Stream, next: Result<Message, Status>) -> u32 {
+        let Some(function) = self.function else { return CONTINUE };
+        // Released when this returns, unless the function retained it.
+        let mut message = Lent(wsstream_message::ZERO);
+        let (status, place) = match next {
+            Ok(next) => {
+                message.0 = next.into();
+                (Status::Ok, &raw const message.0)
+            }
+            Err(status) => (status, std::ptr::null()),
+        };
+        let mut answer = CONTINUE;
+        without_unwinding(|| {
+            // SAFETY: the program gave the function for exactly this call; `place` is valid until it returns.
+            answer = unsafe { function(handle_of(stream), status as wsstream_status, place, self.user_data) };
+        });
+        answer
+    }
+}
+
+/// A message that the program sees during one call only.
+struct Lent(wsstream_message);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // SAFETY: made on this thread for one callback; the message is this struct's own.
+        unsafe { Call::new() }.release(&raw mut self.0);
+    }
+}
+
+impl Callback<wsstream_event_fn> {
+    /// Runs it.
+    pub(super) fn call(self, stream: &Stream, events: u32) {
+        let Some(function) = self.function else { return };
+        without_unwinding(|| {
+            // SAFETY: the program gave the function for exactly this call.
+            unsafe { function(handle_of(stream), events, self.user_data) };
+        });
+    }
+}
+
+impl Callback<wsstream_freed_fn> {
+    /// Runs it.
+    pub(super) fn call(self) {
+        let Some(function) = self.function else { return };
+        without_unwinding(|| {
+            // SAFETY: the program gave the function for exactly this call.
+            unsafe { function(self.user_data) };
+        });
+    }
+}
+
+// SAFETY: the header says that the log function is called on any thread, also several at once.
+unsafe impl Sync for Callback<wsstream_log_fn> {}
+
+impl Callback<wsstream_log_fn> {
+    /// Runs it.
+    pub(super) fn call(&self, level: u32, text: &str) {
+        let Some(function) = self.function else { return };
+        // What comes of texts of the peer may hold it; a C program reads up to the first.
+        let text = format!("{}\0", text.replace('\0', " "));
+        without_unwinding(|| {
+            // SAFETY: the program gave the function for exactly this call; the text is valid until it returns.
+            unsafe { function(level, text.as_ptr().cast(), text.len() - 1, self.user_data) };
         });
     }
 }

@@ -5,12 +5,13 @@
 
 use std::ffi::{c_char, c_void};
 use std::ptr::null_mut;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::aborter::wsstream_aborter;
-use super::constant::LOG_TRACE;
-use super::handle::{Call, into_object};
+use super::constant::{LOG_OFF, LOG_TRACE};
+use super::handle::{Call, Callback, into_object};
 use super::status::wsstream_status;
+use crate::stream::log::LogTarget;
 use crate::stream::{Options, Status};
 
 /// What streams are opened with. One finished object can open many streams, also at once.
@@ -31,12 +32,14 @@ fn set(
     body: impl FnOnce(&mut Options) -> Status,
 ) -> Result<Status, Status> {
     let options = call.object(options)?;
+    call.allowed(false)?;
     Ok(body(&mut options.options.write().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// Called:   when something happens that the level asks for.
-/// Thread:   any, also several at once.
-/// Valid:    text until it returns; user_data until the on_freed of every stream opened with these options.
+/// Thread:   any, also several at once; in this version one of the library, in the order of each stream.
+/// Valid:    text, which is NUL-terminated, until it returns; user_data until the on_freed of every stream opened with
+///           these options.
 /// May call: nothing of this library: every call that can fail answers ERR_DEADLOCK.
 /// Returns:  nothing.
 pub type wsstream_log_fn =
@@ -138,7 +141,7 @@ pub unsafe extern "C" fn wsstream_options_set_number(
 /// Threads:   any.
 /// Blocking:  never.
 /// Errors:    ERR_ARGUMENT (also: not a legal value, or an option that is a number), ERR_UNSUPPORTED (an unknown
-///            option, or one that the list marks as not in this version: all of them).
+///            option, or one that the list marks as not in this version).
 /// Lifetime:  counts for streams opened afterwards; a later call replaces the text.
 /// Since:     0.1
 #[unsafe(no_mangle)]
@@ -159,32 +162,34 @@ pub unsafe extern "C" fn wsstream_options_set_text(
 /// Ownership: the caller keeps the aborter and may free it at once.
 /// Threads:   any.
 /// Blocking:  never.
-/// Errors:    ERR_ARGUMENT, ERR_UNSUPPORTED (always, in this version).
+/// Errors:    ERR_ARGUMENT.
 /// Lifetime:  counts for streams opened afterwards; a later call replaces the aborter.
-/// Since:     0.1, as a symbol
-///
-/// This version does not have aborters yet.
+/// Since:     0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_options_set_aborter(
     options: *mut wsstream_options,
     aborter: *mut wsstream_aborter,
 ) -> wsstream_status {
     enter!(|call| {
-        call.object(aborter)?;
-        set(call, options, |_| Status::Unsupported)
+        let aborter = Arc::clone(&call.object(aborter)?.aborter);
+        set(call, options, |options| {
+            options.set_aborter(Some(aborter));
+            Status::Ok
+        })
     })
 }
 
-/// Lets a function have what the library would log about streams opened with these options.
+/// Lets a function have what the library has to say about streams opened with these options.
 ///
 /// Ownership: user_data stays the caller's and is handed to the function.
 /// Threads:   any.
 /// Blocking:  never.
-/// Errors:    ERR_ARGUMENT (also: an unknown level), ERR_UNSUPPORTED (always, in this version).
-/// Lifetime:  user_data until the on_freed of every stream opened with these options.
-/// Since:     0.1, as a symbol
+/// Errors:    ERR_ARGUMENT (also: an unknown level, and NULL for the function at a level other than WSSTREAM_LOG_OFF).
+/// Lifetime:  counts for streams opened afterwards; user_data until the on_freed of every such stream.
+/// Since:     0.1
 ///
-/// This version does not have it yet.
+/// level is the highest that is told; WSSTREAM_LOG_OFF tells nothing. The text is one line in English without its line
+/// end, for people: its wording may change.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_options_set_log(
     options: *mut wsstream_options,
@@ -192,11 +197,16 @@ pub unsafe extern "C" fn wsstream_options_set_log(
     level: u32,
     user_data: *mut c_void,
 ) -> wsstream_status {
-    let _ = user_data;
     enter!(|call| {
-        if log.is_none() || level > LOG_TRACE {
+        if level > LOG_TRACE || (log.is_none() && level != LOG_OFF) {
             return Err(Status::Argument);
         }
-        set(call, options, |_| Status::Unsupported)
+        let callback = Callback::new(log, user_data);
+        let function = Arc::new(move |level: u32, text: &str| callback.call(level, text));
+        let target = (level != LOG_OFF).then_some(LogTarget { level, function });
+        set(call, options, |options| {
+            options.set_log(target);
+            Status::Ok
+        })
     })
 }

@@ -113,13 +113,20 @@ pub unsafe extern "C" fn wsstream_read_many(
 ///
 /// Ownership: buffer is written during the call only.
 /// Threads:   any; one at a time in the read half, a second one answers ERR_BUSY at once.
-/// Blocking:  up to timeout_ms for the first byte; not with 0.
-/// Errors:    AGAIN, DONE, ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_UNSUPPORTED (always, in this version).
+/// Blocking:  up to timeout_ms for the first byte, or the end of the message; not with 0.
+/// Errors:    AGAIN (nothing was taken), DONE (the readable side has ended), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK,
+///            ERR_BUSY, ERR_STATE (freed), ERR_CONNECTION (the end was not clean), ERR_ABORTED, ERR_RESOURCE,
+///            ERR_INTERNAL.
 /// Lifetime:  nothing to release.
-/// Since:     0.1, as a symbol
+/// Since:     0.1
 ///
-/// This version does not have it yet. Parts of a text may split a character; without WSSTREAM_FIN there was no
-/// message.
+/// out->size bytes were copied. WSSTREAM_FIN comes with the last bytes of a message where its end is known by then,
+/// else in a chunk of size 0; until it has come wsstream_read and wsstream_read_many answer ERR_STATE. out->available
+/// bytes more are here. With capacity 0 nothing is taken: out tells type and available. Parts of a text may split a
+/// character. An error, or DONE after a local close, may follow parts: without WSSTREAM_FIN there was no message.
+///
+/// This bounds memory whatever the size of a message: at most READ_BUFFER_SIZE of it are held. MAX_MESSAGE_SIZE holds
+/// for the whole message here, too; set it to 0 for messages without limit.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_read_some(
     stream: *mut wsstream,
@@ -129,10 +136,18 @@ pub unsafe extern "C" fn wsstream_read_some(
     out: *mut wsstream_chunk,
 ) -> wsstream_status {
     enter!(|call| {
-        call.output(out)?;
-        call.buffer(buffer, capacity)?;
-        call.stream(stream)?.live_within(timeout_ms)?;
-        Err(Status::Unsupported)
+        let out = call.output(out)?;
+        let mut buffer = call.buffer(buffer, capacity)?;
+        let (stream, timeout) = call.stream(stream)?.live_within(timeout_ms)?;
+        let part = stream.read_some(timeout, buffer.capacity(), &mut |bytes| buffer.write(bytes))?;
+        let flags = if part.fin { FIN } else { 0 };
+        out.set(wsstream_chunk {
+            r#type: part.kind as u32,
+            flags,
+            size: part.size,
+            available: part.available,
+        });
+        Ok(Status::Ok)
     })
 }
 
@@ -181,13 +196,14 @@ pub unsafe extern "C" fn wsstream_message_release(message: *mut wsstream_message
 /// Ends the readable side: what is unread is thrown away and the closing handshake starts.
 ///
 /// Ownership: reason is read during the call only.
-/// Threads:   any, also while another call is in the read half: that one answers DONE.
+/// Threads:   any, also inside callbacks and while another call is in the read half: that one answers DONE.
 /// Blocking:  never.
-/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
-/// Lifetime:  the stream stays valid until wsstream_free.
-/// Since:     0.1, as a symbol
+/// Errors:    ERR_ARGUMENT (also: a code outside 0 to 65535), ERR_FORKED, ERR_STATE (freed).
+/// Lifetime:  the stream stays valid until wsstream_free; every later read answers DONE.
+/// Since:     0.1
 ///
-/// This version does not have it yet. A code or reason that wsstream_close would refuse becomes an empty Close.
+/// A code or reason that wsstream_close would refuse becomes an empty Close. Otherwise it is wsstream_close for the
+/// writable side and for a stream that is connecting. After an unclean end reads keep its answer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_readable_cancel(
     stream: *mut wsstream,
@@ -197,9 +213,8 @@ pub unsafe extern "C" fn wsstream_readable_cancel(
 ) -> wsstream_status {
     enter!(|call| {
         let stream = call.stream(stream)?;
-        call.text(reason, size)?;
+        let reason = call.text(reason, size)?;
         check_code(code)?;
-        stream.live()?;
-        Err(Status::Unsupported)
+        Ok(stream.live()?.cancel(code, reason))
     })
 }

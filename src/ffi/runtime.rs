@@ -1,21 +1,24 @@
 //! The library as a whole.
 
 use super::status::wsstream_status;
-use crate::stream::{Status, is_in_callback};
+use crate::stream::{Timeout, stop_runtime};
 
 /// Ends the library's threads when no stream exists; the next open starts them again.
 ///
 /// Ownership: nothing changes hands.
 /// Threads:   any.
 /// Blocking:  up to timeout_ms; not with 0.
-/// Errors:    ERR_DEADLOCK, ERR_UNSUPPORTED (always, in this version).
-/// Lifetime:  nothing to release.
-/// Since:     0.1, as a symbol
+/// Errors:    AGAIN (streams that were freed are still ending; that goes on), ERR_STATE (a stream was not freed),
+///            ERR_DEADLOCK.
+/// Lifetime:  OK also where no thread was running.
+/// Since:     0.1
 ///
-/// This version does not have it yet.
+/// No program has to call it: it is for those that count threads or descriptors. A thread that looks up a name and
+/// hangs in the system ends when the system lets it. In the child of a fork it is about the child's own threads.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsstream_runtime_stop(timeout_ms: i64) -> wsstream_status {
-    enter!(|_call| {
-        if timeout_ms != 0 && is_in_callback() { Err(Status::Deadlock) } else { Err(Status::Unsupported) }
+    enter!(|call| {
+        call.allowed(timeout_ms != 0)?;
+        Ok(stop_runtime(Timeout(timeout_ms)))
     })
 }

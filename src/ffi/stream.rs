@@ -22,8 +22,8 @@ pub struct wsstream {
 ///            the caller ends the stream in out with wsstream_free.
 /// Threads:   any, also many at once with the same options.
 /// Blocking:  never; connecting goes on by itself, wsstream_wait_opened waits for it.
-/// Errors:    ERR_ARGUMENT (also: options that contradict each other), ERR_SYNTAX (the URL), ERR_RESOURCE,
-///            ERR_UNSUPPORTED (a scheme this version does not have).
+/// Errors:    ERR_ARGUMENT (also: options that contradict each other, a client key that is not its certificate's),
+///            ERR_SYNTAX (the URL), ERR_RESOURCE, ERR_DEADLOCK (in the log function).
 /// Lifetime:  the stream is valid until wsstream_free.
 /// Since:     0.1
 ///
@@ -40,6 +40,7 @@ pub unsafe extern "C" fn wsstream_open(
     enter!(|call| {
         let out = call.output(out)?;
         let url = call.text(url, size)?;
+        call.allowed(false)?;
         let stream = match call.object(options) {
             Ok(options) => options.read(|options| Stream::open(url, options)),
             Err(_) => Stream::open(url, DEFAULTS.get_or_init(Options::new)),
@@ -157,15 +158,18 @@ pub unsafe extern "C" fn wsstream_wait_closed(
 ///
 /// Still connecting: that is given up. Open: a Close with code 1001 is sent if that needs no waiting. Unread messages
 /// are lost and written data may be; to be sure of both, see the order of an end below. In the child of a fork
-/// it sends nothing and touches nothing of the parent's.
+/// it releases memory and the child's descriptors, sends nothing and touches nothing of the parent's; what another
+/// thread of the parent was inside at the fork stays in memory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_free(stream: *mut wsstream) {
     enter_or!((), |call| {
         let Ok(handle) = call.stream(stream) else { return };
         let stream = handle.even_forked();
         if stream.is_forked() {
-            // The reference is kept: dropping the stream would reach the parent's poller and wake descriptors.
-            stream.free_forked();
+            if stream.free_forked() {
+                call.drop_reference(handle);
+                call.drop_inherited_reference(handle);
+            }
             return;
         }
         stream.free();
@@ -205,8 +209,9 @@ pub unsafe extern "C" fn wsstream_ref(stream: *mut wsstream) -> *mut wsstream {
 pub unsafe extern "C" fn wsstream_unref(stream: *mut wsstream) {
     enter_or!((), |call| {
         let Ok(handle) = call.stream(stream) else { return };
-        // In the child of a fork nothing is dropped, as in wsstream_free.
-        if !handle.even_forked().is_forked() {
+        let stream = handle.even_forked();
+        // In the child of a fork as in wsstream_free.
+        if !stream.is_forked() || stream.free_forked() {
             call.drop_reference(handle);
         }
     });

@@ -4,11 +4,12 @@ use std::ffi::{c_int, c_void};
 
 use super::close_info::{record_of, wsstream_close_info};
 use super::constant::EVENTS;
+use super::constant::PAUSE;
 use super::handle::Callback;
 use super::read::wsstream_message;
 use super::status::wsstream_status;
 use super::stream::wsstream;
-use crate::stream::Status;
+use crate::stream::{Status, Stream};
 
 fn check_events(events: u32) -> Result<(), Status> {
     if events == 0 || events & !EVENTS != 0 { Err(Status::Argument) } else { Ok(()) }
@@ -131,18 +132,23 @@ pub unsafe extern "C" fn wsstream_wake(stream: *mut wsstream, events: u32) -> ws
 /// Ownership: the descriptor belongs to the stream: never close it; it may be dup()ed.
 /// Threads:   any.
 /// Blocking:  never.
-/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version); out is then -1.
-/// Lifetime:  the same number every time, valid until wsstream_free is called.
-/// Since:     0.1, as a symbol
+/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_STATE (freed), ERR_RESOURCE; out is then -1.
+/// Lifetime:  the same number every time, from the opening on, valid until wsstream_free is called.
+/// Since:     0.1
 ///
-/// This version does not have it yet.
+/// Wait until it is readable, then make the calls for the watched events with timeout 0, until each answers AGAIN. It
+/// is level-triggered: as long as a watched event holds it stays readable, so a loop may also take one message at a
+/// time. After an AGAIN the next change is a new edge, for edge-triggered loops. False alarms are allowed:
+/// wsstream_poll with timeout 0, or the call itself, answers AGAIN and quietens it. Only ever wait for it to be
+/// readable, also for WSSTREAM_WRITABLE; read no bytes from it. After wsstream_fd_watch(stream, 0) it is silent.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_fd(stream: *mut wsstream, out: *mut c_int) -> wsstream_status {
     enter!(|call| {
+        let mut out = call.output(out)?;
         // 0 is a descriptor.
-        call.output(out)?.set(-1);
-        call.stream(stream)?.live()?;
-        Err(Status::Unsupported)
+        out.put(-1);
+        out.set(call.stream(stream)?.live()?.descriptor()?);
+        Ok(Status::Ok)
     })
 }
 
@@ -151,11 +157,12 @@ pub unsafe extern "C" fn wsstream_fd(stream: *mut wsstream, out: *mut c_int) -> 
 /// Ownership: nothing changes hands.
 /// Threads:   any.
 /// Blocking:  never.
-/// Errors:    ERR_ARGUMENT (an unknown event), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+/// Errors:    ERR_ARGUMENT (an unknown event), ERR_FORKED, ERR_STATE (freed), ERR_RESOURCE.
 /// Lifetime:  until the next call; it counts at once.
-/// Since:     0.1, as a symbol
+/// Since:     0.1
 ///
-/// This version does not have it yet.
+/// Watch WSSTREAM_WRITABLE only while a write has answered AGAIN, and WSSTREAM_READABLE only while you want to read:
+/// an event that holds and is not used keeps the descriptor readable, the end of a half for ever.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_fd_watch(stream: *mut wsstream, events: u32) -> wsstream_status {
     enter!(|call| {
@@ -163,8 +170,7 @@ pub unsafe extern "C" fn wsstream_fd_watch(stream: *mut wsstream, events: u32) -
         if events & !EVENTS != 0 {
             return Err(Status::Argument);
         }
-        stream.live()?;
-        Err(Status::Unsupported)
+        Ok(stream.live()?.watch_descriptor(events))
     })
 }
 
@@ -172,24 +178,24 @@ pub unsafe extern "C" fn wsstream_fd_watch(stream: *mut wsstream, events: u32) -
 ///
 /// Ownership: user_data stays the caller's and is handed to the function.
 /// Threads:   any, also inside callbacks.
-/// Blocking:  never.
-/// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
-/// Lifetime:  user_data until on_freed.
-/// Since:     0.1, as a symbol
+/// Blocking:  never; the function never runs inside this call.
+/// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_STATE (freed).
+/// Lifetime:  user_data until the function has run, or until on_freed where wsstream_free comes first.
+/// Since:     0.1
 ///
-/// This version does not have it yet.
+/// Each registration runs once, in order, also when it comes after the opening, or never where wsstream_free comes
+/// first.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_on_opened(
     stream: *mut wsstream,
     callback: wsstream_opened_fn,
     user_data: *mut c_void,
 ) -> wsstream_status {
-    let _ = user_data;
     enter!(|call| {
         let stream = call.stream(stream)?;
         present(&callback)?;
-        stream.live()?;
-        Err(Status::Unsupported)
+        let callback = Callback::new(callback, user_data);
+        Ok(stream.live()?.on_opened(Box::new(move |stream, status| callback.call(stream, status))))
     })
 }
 
@@ -204,8 +210,9 @@ pub unsafe extern "C" fn wsstream_on_opened(
 ///
 /// Each registration runs once, in order, also when it comes after the end, or never where wsstream_free comes first.
 /// So release user_data in one place: in its only run, where the stream is not freed before that, or else after
-/// wsstream_free: once that has returned no callback of the stream runs, but the one it was called in. As with
-/// wsstream_wait_closed, a Close behind more unread bytes than READ_BUFFER_SIZE waits for a reader.
+/// wsstream_free: once that has returned no callback of the stream runs, but the one it was called in, and those of
+/// wsstream_on_freed. As with wsstream_wait_closed, a Close behind more unread bytes than READ_BUFFER_SIZE waits for a
+/// reader; and where a message callback is set it is told the end first, so a paused one holds this up.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_on_closed(
     stream: *mut wsstream,
@@ -226,22 +233,27 @@ pub unsafe extern "C" fn wsstream_on_closed(
 ///
 /// Ownership: user_data stays the caller's and is handed to the function.
 /// Threads:   any, also inside callbacks.
-/// Blocking:  a removal waits for the old function if that runs on another thread.
-/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
-/// Lifetime:  user_data until on_freed, or until it was replaced or removed from another thread.
-/// Since:     0.1, as a symbol
+/// Blocking:  waits for the old function if that runs on another thread: hold no lock that it takes.
+/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_BUSY (a call is in the read half), ERR_STATE (freed).
+/// Lifetime:  user_data until the function has been told the end, or was replaced or removed (inside the function
+///            itself: until it returns), or until on_freed.
+/// Since:     0.1
 ///
-/// This version does not have it yet.
+/// While it is set, also after the end, the read half is its own: wsstream_read and its like answer ERR_BUSY. It may
+/// be set before the stream is open. Once it was removed wsstream_read goes on with the next message.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_on_message(
     stream: *mut wsstream,
     callback: wsstream_message_fn,
     user_data: *mut c_void,
 ) -> wsstream_status {
-    let _ = (callback, user_data);
     enter!(|call| {
-        call.stream(stream)?.live()?;
-        Err(Status::Unsupported)
+        let stream = call.stream(stream)?.live()?;
+        if callback.is_none() {
+            return Ok(stream.on_message(None));
+        }
+        let callback = Callback::new(callback, user_data);
+        Ok(stream.on_message(Some(Box::new(move |stream, next| callback.call(stream, next) != PAUSE))))
     })
 }
 
@@ -250,12 +262,13 @@ pub unsafe extern "C" fn wsstream_on_message(
 ///
 /// Ownership: user_data stays the caller's and is handed to the function.
 /// Threads:   any, also inside callbacks.
-/// Blocking:  a removal waits for the old function if that runs on another thread.
-/// Errors:    ERR_ARGUMENT (also: no event or an unknown one), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
-/// Lifetime:  user_data until on_freed, or until it was replaced or removed from another thread.
-/// Since:     0.1, as a symbol
+/// Blocking:  waits for the old function if that runs on another thread: hold no lock that it takes.
+/// Errors:    ERR_ARGUMENT (also: no event or an unknown one), ERR_FORKED, ERR_STATE (freed).
+/// Lifetime:  user_data until the function has run, or was replaced or removed, or until on_freed.
+/// Since:     0.1
 ///
-/// This version does not have it yet.
+/// It runs once for each call of this; call it again in the function to go on. There is one such function at a time:
+/// a later call replaces it. With NULL the events are not looked at.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_on_event(
     stream: *mut wsstream,
@@ -263,14 +276,15 @@ pub unsafe extern "C" fn wsstream_on_event(
     callback: wsstream_event_fn,
     user_data: *mut c_void,
 ) -> wsstream_status {
-    let _ = user_data;
     enter!(|call| {
         let stream = call.stream(stream)?;
-        if callback.is_some() {
-            check_events(events)?;
+        if callback.is_none() {
+            return Ok(stream.live()?.on_event(None));
         }
-        stream.live()?;
-        Err(Status::Unsupported)
+        check_events(events)?;
+        let callback = Callback::new(callback, user_data);
+        let run = move |stream: &Stream, holding| callback.call(stream, holding);
+        Ok(stream.live()?.on_event(Some((events, Box::new(run)))))
     })
 }
 
@@ -279,23 +293,23 @@ pub unsafe extern "C" fn wsstream_on_event(
 /// Ownership: user_data stays the caller's and is handed to the function.
 /// Threads:   any, also inside callbacks.
 /// Blocking:  never.
-/// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+/// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_STATE (freed).
 /// Lifetime:  user_data until the function has run.
-/// Since:     0.1, as a symbol
+/// Since:     0.1
 ///
-/// This version does not have it yet.
+/// It runs soon after wsstream_free, which does not wait for it: the place to release what all callbacks of a stream
+/// and its log function share.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_on_freed(
     stream: *mut wsstream,
     callback: wsstream_freed_fn,
     user_data: *mut c_void,
 ) -> wsstream_status {
-    let _ = user_data;
     enter!(|call| {
         let stream = call.stream(stream)?;
         present(&callback)?;
-        stream.live()?;
-        Err(Status::Unsupported)
+        let callback = Callback::new(callback, user_data);
+        Ok(stream.live()?.on_freed(Box::new(move || callback.call())))
     })
 }
 
@@ -304,15 +318,12 @@ pub unsafe extern "C" fn wsstream_on_freed(
 /// Ownership: nothing changes hands.
 /// Threads:   any, also inside callbacks.
 /// Blocking:  never.
-/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
-/// Lifetime:  when it comes before the WSSTREAM_PAUSE was returned, that one has no effect.
-/// Since:     0.1, as a symbol
+/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_STATE (freed).
+/// Lifetime:  when it comes while the function runs, a WSSTREAM_PAUSE of that run has no effect.
+/// Since:     0.1
 ///
-/// This version does not have it yet.
+/// Where nothing is paused it does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_resume(stream: *mut wsstream) -> wsstream_status {
-    enter!(|call| {
-        call.stream(stream)?.live()?;
-        Err(Status::Unsupported)
-    })
+    enter!(|call| Ok(call.stream(stream)?.live()?.resume()))
 }

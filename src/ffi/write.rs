@@ -112,32 +112,35 @@ pub unsafe extern "C" fn wsstream_flush(stream: *mut wsstream, timeout_ms: i64) 
 /// Ends the writable side after what was written, with a Close without a code, and waits for the end.
 ///
 /// Ownership: nothing changes hands.
-/// Threads:   any.
+/// Threads:   any, also inside callbacks with timeout 0; it is in no half, so never ERR_BUSY.
 /// Blocking:  up to timeout_ms; not with 0.
-/// Errors:    AGAIN (started, goes on), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_UNSUPPORTED (always, in this
-///            version).
+/// Errors:    AGAIN (started, goes on), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_STATE (freed, the half has ended
+///            before, or a message of wsstream_write_some is open: nothing was started), ERR_CONNECTION (the end was
+///            not clean), ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
 /// Lifetime:  the stream stays valid until wsstream_free.
-/// Since:     0.1, as a symbol
+/// Since:     0.1
 ///
-/// This version does not have it yet.
+/// OK means that the connection has ended cleanly, as with wsstream_wait_closed, which goes on waiting after an AGAIN.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_writable_close(stream: *mut wsstream, timeout_ms: i64) -> wsstream_status {
     enter!(|call| {
-        call.stream(stream)?.live_within(timeout_ms)?;
-        Err(Status::Unsupported)
+        let (stream, timeout) = call.stream(stream)?.live_within(timeout_ms)?;
+        Ok(stream.close_writing(timeout))
     })
 }
 
-/// Ends the writable side at once: what the library has not begun to send is dropped.
+/// Ends the writable side: a write that waits for room takes nothing, and the closing handshake starts.
 ///
 /// Ownership: reason is read during the call only.
-/// Threads:   any, also while another call is in the write half.
+/// Threads:   any, also inside callbacks and while another call is in the write half.
 /// Blocking:  never.
-/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_UNSUPPORTED (always, in this version).
+/// Errors:    ERR_ARGUMENT (also: a code outside 0 to 65535), ERR_FORKED, ERR_STATE (freed).
 /// Lifetime:  the stream stays valid until wsstream_free.
-/// Since:     0.1, as a symbol
+/// Since:     0.1
 ///
-/// This version does not have it yet. A code or reason that wsstream_close would refuse becomes an empty Close.
+/// A code or reason that wsstream_close would refuse becomes an empty Close. What was taken before precedes the
+/// Close; a message of wsstream_write_some without its WSSTREAM_FIN is given up. After the end of the half it does
+/// nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_writable_abort(
     stream: *mut wsstream,
@@ -147,9 +150,8 @@ pub unsafe extern "C" fn wsstream_writable_abort(
 ) -> wsstream_status {
     enter!(|call| {
         let stream = call.stream(stream)?;
-        call.text(reason, size)?;
+        let reason = call.text(reason, size)?;
         check_code(code)?;
-        stream.live()?;
-        Err(Status::Unsupported)
+        Ok(stream.live()?.abort_writing(code, reason))
     })
 }

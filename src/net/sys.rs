@@ -5,8 +5,8 @@
 use crate::memory::Source;
 use std::io::{Error, ErrorKind, Result};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
 fn check(result: libc::c_int) -> Result<libc::c_int> {
     if result < 0 { Err(Error::last_os_error()) } else { Ok(result) }
@@ -26,29 +26,84 @@ fn uninterrupted<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     }
 }
 
+/// A non-blocking socket that can be closed before it is dropped, and is then not closed again.
+///
+/// Unlike an `OwnedFd` it may hold no descriptor: every call here then fails with EBADF and touches nobody's.
+#[derive(Debug)]
+pub struct Socket(AtomicI32);
+
+/// What a socket that was closed has in the place of its descriptor.
+const NO_DESCRIPTOR: RawFd = -1;
+
+impl Socket {
+    /// Takes over a descriptor.
+    pub fn new(socket: OwnedFd) -> Result<Self> {
+        // SAFETY: no memory is involved; the descriptor is owned, hence open.
+        let flags = check(unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFL) })?;
+        if flags & libc::O_NONBLOCK == 0 {
+            // SAFETY: as above.
+            check(unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+        }
+        Ok(Self(AtomicI32::new(socket.into_raw_fd())))
+    }
+
+    /// The number while it is open, else -1.
+    #[inline]
+    #[must_use]
+    pub fn descriptor(&self) -> RawFd {
+        // Relaxed: it is closed early only in the child of a fork, where no other thread uses it.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Closes it now. What other processes have of the socket stays as it is.
+    pub fn close(&self) {
+        let descriptor = self.0.swap(NO_DESCRIPTOR, Ordering::Relaxed);
+        if descriptor != NO_DESCRIPTOR {
+            // SAFETY: the descriptor was ours, and the swap has handed it to this call alone.
+            drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 /// The receiving end of a socket, as a source for chunks.
 #[derive(Debug)]
-pub struct Receive<'a>(pub BorrowedFd<'a>);
+pub struct Receive<'a>(pub &'a Socket);
 
 // SAFETY: recv initialises exactly as many bytes as it says it has received.
 unsafe impl Source for Receive<'_> {
     fn fill(&mut self, buffer: &mut [MaybeUninit<u8>]) -> Result<usize> {
         uninterrupted(|| {
-            // SAFETY: the buffer is writable for its whole length; the descriptor is borrowed, hence open.
+            // SAFETY: the buffer is writable for its whole length; the socket's number is open or -1.
             check_size(unsafe {
-                libc::recv(self.0.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
+                libc::recv(self.0.descriptor(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
             })
         })
     }
 }
 
-/// Gives bytes to a socket without waiting and without SIGPIPE; answers how many it took.
-pub fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+/// Receives bytes without waiting; 0 is the end of the peer's direction.
+pub fn receive(socket: &Socket, buffer: &mut [u8]) -> Result<usize> {
     uninterrupted(|| {
-        // SAFETY: the bytes are readable for their whole length; the descriptor is borrowed, hence open.
+        // SAFETY: the buffer is writable for its whole length; the socket's number is open or -1.
+        check_size(unsafe {
+            libc::recv(socket.descriptor(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
+        })
+    })
+}
+
+/// Gives bytes to a socket without waiting and without SIGPIPE; answers how many it took.
+pub fn send(socket: &Socket, bytes: &[u8]) -> Result<usize> {
+    uninterrupted(|| {
+        // SAFETY: the bytes are readable for their whole length; the socket's number is open or -1.
         check_size(unsafe {
             libc::send(
-                socket.as_raw_fd(),
+                socket.descriptor(),
                 bytes.as_ptr().cast(),
                 bytes.len(),
                 libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
@@ -58,20 +113,27 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
 }
 
 /// Ends TCP in the direction of the peer, or in both.
-pub fn shutdown(socket: BorrowedFd<'_>, both: bool) {
+pub fn shutdown(socket: &Socket, both: bool) {
     let how = if both { libc::SHUT_RDWR } else { libc::SHUT_WR };
-    // SAFETY: no memory is involved; the descriptor is borrowed, hence open. A failure means it has ended already.
-    unsafe { libc::shutdown(socket.as_raw_fd(), how) };
+    // SAFETY: no memory is involved; the number is open or -1. A failure means that it has ended already.
+    unsafe { libc::shutdown(socket.descriptor(), how) };
+}
+
+/// Writes to a descriptor of somebody else; answers how much it took.
+#[cfg(feature = "dump")]
+pub fn write(descriptor: RawFd, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: the bytes are readable for their whole length; a number that is not open is an error, nothing else.
+    uninterrupted(|| check_size(unsafe { libc::write(descriptor, bytes.as_ptr().cast(), bytes.len()) }))
 }
 
 /// The error that a socket has pending, 0 if none.
-pub fn socket_error(socket: BorrowedFd<'_>) -> i32 {
+pub fn socket_error(socket: &Socket) -> i32 {
     let mut error: libc::c_int = 0;
     let mut size = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: both pointers are to locals of the sizes given.
     let result = unsafe {
         libc::getsockopt(
-            socket.as_raw_fd(),
+            socket.descriptor(),
             libc::SOL_SOCKET,
             libc::SO_ERROR,
             (&raw mut error).cast(),
@@ -100,6 +162,12 @@ pub fn poll(descriptors: &mut [PollFd], timeout_ms: i32) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
         result => result.map(drop),
     }
+}
+
+/// Processors that are there to be used, whatever this thread may use of them.
+pub fn processors() -> usize {
+    // SAFETY: no memory is involved.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }).unwrap_or(1)
 }
 
 /// A new counter descriptor, non-blocking and close-on-exec.

@@ -1,22 +1,28 @@
-//! The bytes of one connection in both directions, never waiting: plain TCP. Knows no frame; whoever holds a share
-//! keeps the descriptor open.
+//! The bytes of one connection in both directions, never waiting: plain, or secured by TLS. Knows no frame; whoever
+//! holds a share keeps the descriptor open.
+//!
+//! `receive` is for the owner of the read word, `send` and `end_sending` are for the holder of the write word; TLS has
+//! a leaf lock of its own for what both touch.
 
-use super::sys;
+use super::sys::{self, Socket};
+use super::tls::{Tls, TlsConfig};
 use crate::memory::Chunk;
+use rustls::pki_types::ServerName;
 use std::io::{ErrorKind, Result};
-use std::net::TcpStream;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 
 /// A connected non-blocking socket.
 #[derive(Debug)]
 pub struct Transport {
-    socket: TcpStream,
+    socket: Socket,
+    tls: Option<Box<Tls>>,
 }
 
 /// What a receive has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// That many bytes were put into the chunk. `drained`: the socket had no more at that time.
+    /// That many bytes were put into the chunk. `drained`: the socket had no more at that time, and TLS holds nothing
+    /// that could still become bytes.
     Bytes {
         /// How many.
         size: usize,
@@ -25,25 +31,71 @@ pub enum Received {
     },
     /// Nothing is there now.
     Nothing,
-    /// The peer has ended its direction of TCP.
+    /// The peer has ended its direction.
     End,
 }
 
+/// What has become of the bytes that were to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// How many of them need not be given again: the socket has them, or TLS has.
+    pub taken: usize,
+    /// Bytes that TLS has made and the socket has not taken.
+    pub left: usize,
+    /// The socket did not take everything that it was given.
+    pub blocked: bool,
+}
+
 impl Transport {
-    /// Takes over a socket.
-    pub fn new(socket: TcpStream) -> Result<Self> {
-        socket.set_nonblocking(true)?;
-        Ok(Self { socket })
+    /// Takes over a socket whose bytes are the connection's own.
+    pub fn new(socket: OwnedFd) -> Result<Self> {
+        Ok(Self { socket: Socket::new(socket)?, tls: None })
     }
 
-    /// Receives into the spare part of a chunk, at most so many bytes.
+    /// Takes over a socket that TLS is spoken on. Its first bytes wait to be sent at once.
+    pub fn secure(socket: OwnedFd, config: &TlsConfig, server_name: ServerName<'static>) -> Result<Self> {
+        let tls = Tls::new(config, server_name)?;
+        Ok(Self { socket: Socket::new(socket)?, tls: Some(Box::new(tls)) })
+    }
+
+    /// Whether TLS is spoken at all.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Whether bytes can be sent: with TLS, its handshake is done.
+    #[inline]
+    #[must_use]
+    pub fn is_secured(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.is_secured())
+    }
+
+    /// Whether a further `receive` has something to tell without the socket. Never without TLS.
+    #[inline]
+    #[must_use]
+    pub fn has_input(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_input())
+    }
+
+    /// Whether TLS has bytes to be sent, which a `send` of nothing does.
+    #[inline]
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_output())
+    }
+
+    /// Receives into the spare part of a chunk, at most so many bytes; sees to the TLS handshake, too.
     pub fn receive(&self, chunk: &mut Chunk, at_most: usize) -> Result<Received> {
         crate::fault::point("net.receive");
         if crate::fault::fails("net.receive") {
             return Err(ErrorKind::ConnectionReset.into());
         }
         let room = chunk.spare().min(at_most);
-        match chunk.fill_from(&mut sys::Receive(self.socket.as_fd()), room) {
+        if let Some(tls) = &self.tls {
+            return tls.receive(&self.socket, chunk, room);
+        }
+        match chunk.fill_from(&mut sys::Receive(&self.socket), room) {
             Ok(0) => Ok(Received::End),
             Ok(size) => Ok(Received::Bytes { size, drained: size < room }),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Received::Nothing),
@@ -51,37 +103,60 @@ impl Transport {
         }
     }
 
-    /// Sends what the socket takes now; 0 where it takes nothing.
-    pub fn send(&self, bytes: &[u8]) -> Result<usize> {
+    /// Sends what the socket takes now: first what TLS has to send, then the bytes, which may be none.
+    pub fn send(&self, bytes: &[u8]) -> Result<Sent> {
         crate::fault::point("net.send");
         if crate::fault::fails("net.send") {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        match sys::send(self.socket.as_fd(), bytes) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-            result => result,
+        if let Some(tls) = &self.tls {
+            return tls.send(&self.socket, bytes);
+        }
+        if bytes.is_empty() {
+            return Ok(Sent { taken: 0, left: 0, blocked: false });
+        }
+        let taken = match sys::send(&self.socket, bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            result => result?,
+        };
+        // A socket that takes a part is full: asking again would only say so.
+        Ok(Sent { taken, left: 0, blocked: taken < bytes.len() })
+    }
+
+    /// Gives back the memory that an idle connection need not have.
+    pub fn release_memory(&self) {
+        if let Some(tls) = &self.tls {
+            tls.release_memory();
         }
     }
 
     /// Tells the peer that nothing more comes.
     pub fn end_sending(&self) {
-        sys::shutdown(self.socket.as_fd(), false);
+        if let Some(tls) = &self.tls {
+            tls.end_sending(&self.socket);
+        }
+        sys::shutdown(&self.socket, false);
     }
 
     /// Ends TCP in both directions, for every process that has a share of the socket.
     pub fn end(&self) {
-        sys::shutdown(self.socket.as_fd(), true);
+        sys::shutdown(&self.socket, true);
     }
 
     /// The error that the socket has pending, 0 if none.
     #[must_use]
     pub fn error(&self) -> i32 {
-        sys::socket_error(self.socket.as_fd())
+        sys::socket_error(&self.socket)
     }
 
     /// The number, for `sys::poll` and the poller while this is alive.
     #[must_use]
     pub fn descriptor(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        self.socket.descriptor()
+    }
+
+    /// In the child of a fork: lets go of this process's share of the socket and touches nothing of the parent's.
+    pub fn close_in_child(&self) {
+        self.socket.close();
     }
 }

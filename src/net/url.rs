@@ -29,9 +29,16 @@ pub struct Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotWebSocket;
 
-/// Parses an absolute URL.
-pub fn parse(text: &str) -> Result<Target, NotWebSocket> {
-    let mut url = Url::parse(text).map_err(|_| NotWebSocket)?;
+/// A URL that relative ones are resolved against; None where it is none, or nothing can be relative to it.
+#[must_use]
+pub fn parse_base(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    (!url.cannot_be_a_base() && matches!(url.scheme(), "ws" | "wss" | "http" | "https")).then_some(url)
+}
+
+/// Parses a URL, which is absolute where there is no base.
+pub fn parse(text: &str, base: Option<&Url>) -> Result<Target, NotWebSocket> {
+    let mut url = Url::options().base_url(base).parse(text).map_err(|_| NotWebSocket)?;
     let mapped = match url.scheme() {
         "http" => Some("ws"),
         "https" => Some("wss"),
@@ -86,11 +93,11 @@ mod tests {
 
     #[test]
     fn http_stands_for_ws_and_the_url_is_normalised() {
-        let target = parse("HTTP://ExAmple.com:80/a b?q").unwrap();
+        let target = parse("HTTP://ExAmple.com:80/a b?q", None).unwrap();
         assert_eq!(target.url, "ws://example.com/a%20b?q");
         assert_eq!((target.authority.as_str(), target.port, target.secure), ("example.com", 80, false));
         assert_eq!(target.target, "/a%20b?q");
-        assert!(parse("https://h").unwrap().secure);
+        assert!(parse("https://h", None).unwrap().secure);
     }
 
     #[test]
@@ -98,21 +105,33 @@ mod tests {
         for text in
             ["ws://h/#", "ws://h/#a", "ftp://h/", "invalid:", "/relative", "ws://", "", "ws://h:99999/"]
         {
-            assert_eq!(parse(text), Err(NotWebSocket), "{text}");
+            assert_eq!(parse(text, None), Err(NotWebSocket), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_relative_url_is_resolved_before_its_scheme_is_mapped() {
+        let base = super::parse_base("https://example.com/a/b?c#d").unwrap();
+        assert_eq!(parse("../e", Some(&base)).unwrap().url, "wss://example.com/e");
+        assert_eq!(parse("//other/", Some(&base)).unwrap().url, "wss://other/");
+        assert_eq!(parse("ws://h/", Some(&base)).unwrap().url, "ws://h/");
+        assert_eq!(parse("#", Some(&base)), Err(NotWebSocket));
+        for text in ["data:,", "ftp://h/", "relative", ""] {
+            assert_eq!(super::parse_base(text), None, "{text}");
         }
     }
 
     #[test]
     fn literals_and_foreign_ports_stand_in_the_authority() {
-        let target = parse("ws://[::1]:8080").unwrap();
+        let target = parse("ws://[::1]:8080", None).unwrap();
         assert_eq!((target.authority.as_str(), target.target.as_str()), ("[::1]:8080", "/"));
-        assert_eq!(parse("ws://bücher.example/").unwrap().authority, "xn--bcher-kva.example");
+        assert_eq!(parse("ws://bücher.example/", None).unwrap().authority, "xn--bcher-kva.example");
     }
 
     #[test]
     fn userinfo_becomes_basic_authorization() {
-        let target = parse("ws://user:p%40ss@h/").unwrap();
+        let target = parse("ws://user:p%40ss@h/", None).unwrap();
         assert_eq!(target.authorization.as_deref(), Some("Basic dXNlcjpwQHNz"));
-        assert_eq!(parse("ws://h/").unwrap().authorization, None);
+        assert_eq!(parse("ws://h/", None).unwrap().authorization, None);
     }
 }

@@ -1,24 +1,49 @@
-//! Resolving a name and making the TCP connection, on tokio; what comes out is a plain socket that has left it.
+//! Making a stream's connection, on tokio: a name's addresses, or a path; what comes out is a plain socket, non-blocking
+//! and close-on-exec, that has left tokio. Dropped, it gives up at once and closes whatever it had begun.
 
+use super::race::{Failed, most_telling, race};
+use super::resolve::Names;
+use std::fmt::Write;
 use std::io::{Error, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::UnixStream;
 use url::Host;
+
+/// How many addresses the detail of a failure names: a line of a log, whatever a name server has answered.
+const ADDRESSES_TOLD: usize = 6;
+/// A Unix socket's listener whose queue is full refuses without a sign of when it is not: it is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Where a stream connects to.
 #[derive(Clone, Debug)]
+pub enum Place {
+    /// A TCP port.
+    Host {
+        /// The host's name or address.
+        host: Host<String>,
+        /// Its port.
+        port: u16,
+    },
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+/// A place, and how the socket to it is set up.
+#[derive(Clone, Debug)]
 pub struct Destination {
-    /// The host's name or address.
-    pub host: Host<String>,
-    /// The TCP port.
-    pub port: u16,
-    /// TCP_NODELAY.
+    /// Where.
+    pub place: Place,
+    /// TCP_NODELAY, for TCP.
     pub no_delay: bool,
 }
 
 /// Why there is no connection.
 #[derive(Debug)]
 pub struct ConnectError {
-    /// The name has no address; else the connection was refused.
+    /// The name has no address; else there is no connection to what it stands for.
     pub resolving: bool,
     /// What the system said.
     pub error: Error,
@@ -26,44 +51,33 @@ pub struct ConnectError {
     pub detail: String,
 }
 
-/// Resolves and connects: the addresses one after the other, the last one's failure is told.
-pub(super) async fn connect(destination: Destination) -> Result<TcpStream, ConnectError> {
-    let Destination { host, port, no_delay } = destination;
-    let addresses: Vec<SocketAddr> = match &host {
+/// Connects; `resolved` is called when a name's addresses are known.
+pub(super) async fn connect(
+    names: &Names,
+    destination: Destination,
+    resolved: impl FnOnce(),
+) -> Result<OwnedFd, ConnectError> {
+    let Destination { place, no_delay } = destination;
+    let (host, port) = match place {
+        Place::Host { host, port } => (host, port),
+        Place::Unix(path) => return connect_unix(&path).await,
+    };
+    let addresses = match &host {
         Host::Ipv4(address) => vec![SocketAddr::from((*address, port))],
         Host::Ipv6(address) => vec![SocketAddr::from((*address, port))],
-        Host::Domain(name) => resolve(name, port).await?,
-    };
-    let mut last = None;
-    for address in addresses {
-        match connect_address(address, no_delay).await {
-            Ok(socket) => return Ok(socket),
-            Err(error) => {
-                let detail = format!("TCP connection to {address} failed: {error}.");
-                last = Some(ConnectError { resolving: false, error, detail });
-            }
+        Host::Domain(name) => {
+            let addresses = names.resolve(name, port).await.map_err(|error| unresolved(name, error))?;
+            resolved();
+            addresses
         }
-    }
-    Err(last.unwrap_or_else(|| unresolved(&host.to_string(), ErrorKind::NotFound.into())))
+    };
+    race(addresses, no_delay).await.map_err(|failed| unconnected(&host, failed))
 }
 
-/// The system had no thread or memory to try it.
-pub(super) fn refused() -> ConnectError {
-    let error = Error::from(ErrorKind::WouldBlock);
-    ConnectError {
-        resolving: true,
-        detail: "The system refused what resolving the name needs.".to_owned(),
-        error,
-    }
-}
-
-async fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-    let addresses: Vec<SocketAddr> =
-        tokio::net::lookup_host((name, port)).await.map_err(|error| unresolved(name, error))?.collect();
-    if addresses.is_empty() {
-        return Err(unresolved(name, ErrorKind::NotFound.into()));
-    }
-    Ok(addresses)
+/// A bug has ended the attempt.
+pub(super) fn broken_off() -> ConnectError {
+    let detail = "The connection attempt broke off.".to_owned();
+    ConnectError { resolving: false, detail, error: ErrorKind::Other.into() }
 }
 
 fn unresolved(name: &str, error: Error) -> ConnectError {
@@ -74,8 +88,45 @@ fn unresolved(name: &str, error: Error) -> ConnectError {
     }
 }
 
-async fn connect_address(address: SocketAddr, no_delay: bool) -> Result<TcpStream, Error> {
-    let socket = tokio::net::TcpStream::connect(address).await?.into_std()?;
-    socket.set_nodelay(no_delay)?;
-    Ok(socket)
+/// The error is the most telling one; the detail names the addresses in the order in which they failed.
+fn unconnected(host: &Host<String>, mut failed: Vec<Failed>) -> ConnectError {
+    let Some(told) = most_telling(&failed) else {
+        return unresolved(&host.to_string(), Error::new(ErrorKind::NotFound, "it has no address"));
+    };
+    let detail = match host {
+        Host::Domain(name) => {
+            let mut detail = format!("No TCP connection to {name}: ");
+            for (place, (address, error)) in failed.iter().take(ADDRESSES_TOLD).enumerate() {
+                let joint = if place == 0 { "" } else { "; " };
+                // A String takes everything.
+                let _ = write!(detail, "{joint}{address}: {error}");
+            }
+            match failed.len().saturating_sub(ADDRESSES_TOLD) {
+                0 => detail + ".",
+                more => format!("{detail}; and {more} more."),
+            }
+        }
+        _ => format!("TCP connection to {} failed: {}.", failed[told].0, failed[told].1),
+    };
+    ConnectError { resolving: false, error: failed.swap_remove(told).1, detail }
+}
+
+async fn connect_unix(path: &Path) -> Result<OwnedFd, ConnectError> {
+    loop {
+        let error = match UnixStream::connect(path).await.and_then(UnixStream::into_std) {
+            Ok(socket) => return Ok(socket.into()),
+            Err(error) => error,
+        };
+        if error.kind() == ErrorKind::WouldBlock {
+            tokio::time::sleep(ASK_AGAIN).await;
+            continue;
+        }
+        let detail = format!("Connection to the Unix socket {} failed: {error}.", path.display());
+        let error = match error.raw_os_error() {
+            Some(_) => error,
+            // Too long for an address, or with a NUL inside: no system call was made for it.
+            None => Error::from_raw_os_error(libc::EINVAL),
+        };
+        return Err(ConnectError { resolving: false, error, detail });
+    }
 }

@@ -1,6 +1,7 @@
 //! The internal thread's own side: its tables, its loop, its clock. Nothing here is reached by another thread.
 
 use super::connect::{self, ConnectError};
+use super::resolve::Names;
 use super::{Command, Driven, Failure, Runtime, SWEEP_PERIOD, Wanted};
 use crate::net::poller::{Epoll, Event, Interest, Poller};
 use crate::net::{Transport, Wake, sys};
@@ -8,10 +9,10 @@ use crossbeam_channel::{Receiver, unbounded};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::io::Result;
-use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::task::AbortHandle;
@@ -19,8 +20,6 @@ use tokio::time::timeout_at;
 
 /// The key of the wake descriptor; streams count from 1.
 const WAKE_KEY: u64 = 0;
-/// A resolver's thread that has nothing to do ends after this: names are resolved in bursts.
-const RESOLVER_KEPT: Duration = Duration::from_secs(2);
 /// How long the loop sleeps where nothing is due.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -41,12 +40,11 @@ impl Entry {
     }
 }
 
-/// Tells the outcome of connecting when it is dropped, which it also is where the task panics: tokio does where the system
-/// refuses a thread for the resolver.
+/// Tells the outcome of connecting when it is dropped, which it also is where the task panics.
 struct Told {
     runtime: Arc<Runtime>,
     key: u64,
-    outcome: Option<std::result::Result<TcpStream, ConnectError>>,
+    outcome: Option<std::result::Result<OwnedFd, ConnectError>>,
 }
 
 impl Drop for Told {
@@ -68,6 +66,8 @@ struct Internal {
     deserting: Vec<u64>,
     /// How many streams are resolving or connecting.
     connecting: usize,
+    is_stopping: bool,
+    names: Arc<Names>,
 }
 
 /// Starts the thread. Everything that can be refused is asked for before it runs.
@@ -84,15 +84,12 @@ pub(super) fn start(generation: u32) -> Result<Arc<Runtime>> {
         dead: AtomicBool::new(false),
         keys: AtomicU64::new(WAKE_KEY + 1),
         generation,
+        streams: AtomicUsize::new(0),
+        thread: Mutex::new(None),
     });
     let poller = Epoll::new()?;
     poller.add(runtime.wake.descriptor(), WAKE_KEY)?;
-    let tokio = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .thread_name("wsstream-names")
-        .thread_keep_alive(RESOLVER_KEPT)
-        .build()?;
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let internal = Internal {
         runtime: Arc::clone(&runtime),
         commands,
@@ -102,21 +99,22 @@ pub(super) fn start(generation: u32) -> Result<Arc<Runtime>> {
         next_sweep: None,
         deserting: Vec::new(),
         connecting: 0,
+        is_stopping: false,
+        names: Arc::new(Names::new()),
     };
-    sys::with_signals_blocked(|| {
+    let thread = sys::with_signals_blocked(|| {
         std::thread::Builder::new().name("wsstream".to_owned()).spawn(move || internal.live(tokio, poller))
     })?;
+    *runtime.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     Ok(runtime)
 }
 
 impl Internal {
-    /// Runs until the process ends, or a bug in the loop itself ends every stream.
+    /// Runs until it is told to stop, the process ends, or a bug in the loop itself ends every stream.
     fn live(mut self, tokio: tokio::runtime::Runtime, poller: Epoll) {
-        let died = catch_unwind(AssertUnwindSafe(|| tokio.block_on(self.run(poller))));
-        debug_assert!(died.is_err() || matches!(died, Ok(Err(_))));
+        let _ = catch_unwind(AssertUnwindSafe(|| tokio.block_on(self.run(poller))));
         self.runtime.dead.store(true, Ordering::Release);
-        // A resolver that hangs in the system must not hold this up.
-        tokio.shutdown_background();
+        drop(tokio);
         self.outlive();
     }
 
@@ -140,7 +138,10 @@ impl Internal {
                 Ok(Command::Nudge(key)) => {
                     self.call(key, |driven| driven.ready(false, false));
                 }
-                Ok(Command::Freed(key)) => self.deserting.push(key),
+                Ok(Command::Freed(key)) => {
+                    self.call(key, |driven| driven.call_back());
+                    self.deserting.push(key);
+                }
                 Ok(_) | Err(_) => {}
             }
             for key in self.deserting.clone() {
@@ -176,7 +177,7 @@ impl Internal {
         )]
         let mut poller = AsyncFd::new(poller)?;
         let mut events = Vec::new();
-        loop {
+        while !(self.is_stopping && self.streams.is_empty() && self.commands.is_empty()) {
             crate::fault::point("runtime.loop");
             if let Ok(ready) = timeout_at(self.next_time().into(), poller.readable_mut()).await {
                 let mut ready = ready?;
@@ -196,6 +197,7 @@ impl Internal {
                 tokio::task::yield_now().await;
             }
         }
+        Ok(())
     }
 
     /// When something is due next.
@@ -236,7 +238,11 @@ impl Internal {
                 self.streams.insert(key, Entry::new(driven));
             }
             Command::Connect(key, destination) => self.start_connecting(key, destination),
+            Command::Resolved(key) => {
+                self.call(key, |driven| driven.resolved());
+            }
             Command::Connected(key, outcome) => self.handle_connected(poller, key, outcome),
+            Command::Stop => self.is_stopping = true,
             Command::GiveUp(key) => {
                 if let Some(task) = self.end_connecting(key) {
                     task.abort();
@@ -246,10 +252,9 @@ impl Internal {
             Command::TakeOver(key) => self.drive(poller, key, |driven| driven.take_over()),
             Command::List(key) => self.enlist(key),
             Command::Deadline(key, at) => self.deadlines.push(Reverse((at, key))),
-            Command::CallBack(key) => {
-                self.call(key, |driven| driven.call_back());
-            }
+            Command::CallBack(key) => self.drive(poller, key, |driven| driven.call_back()),
             Command::Freed(key) => {
+                self.drive(poller, key, |driven| driven.call_back());
                 if let Some(entry) = self.streams.get_mut(&key) {
                     entry.freed = true;
                     self.deserting.push(key);
@@ -261,10 +266,11 @@ impl Internal {
 
     fn start_connecting(&mut self, key: u64, destination: connect::Destination) {
         let Some(entry) = self.streams.get_mut(&key) else { return };
-        let runtime = Arc::clone(&self.runtime);
+        let (runtime, names) = (Arc::clone(&self.runtime), Arc::clone(&self.names));
         let task = tokio::spawn(async move {
-            let mut told = Told { runtime, key, outcome: Some(Err(connect::refused())) };
-            told.outcome = Some(connect::connect(destination).await);
+            let mut told = Told { runtime, key, outcome: Some(Err(connect::broken_off())) };
+            let resolved = || told.runtime.send(Command::Resolved(key));
+            told.outcome = Some(connect::connect(&names, destination, resolved).await);
         });
         entry.connecting = Some(task.abort_handle());
         self.connecting += 1;
@@ -280,7 +286,7 @@ impl Internal {
         &mut self,
         poller: &Epoll,
         key: u64,
-        outcome: std::result::Result<TcpStream, ConnectError>,
+        outcome: std::result::Result<OwnedFd, ConnectError>,
     ) {
         self.end_connecting(key);
         if let Some(Some(socket)) = self.call(key, |driven| driven.connected(outcome)) {

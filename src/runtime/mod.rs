@@ -5,15 +5,18 @@
 
 mod connect;
 mod internal;
+mod race;
+mod resolve;
 
-pub use connect::{ConnectError, Destination};
+pub use connect::{ConnectError, Destination, Place};
 
 use crate::net::{Transport, Wake, poller::Interest, sys};
 use crossbeam_channel::Sender;
 use std::io::Result;
-use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a stream that nobody drives may go unwatched: half of the 10 ms within which a ping is answered, as the
@@ -42,8 +45,10 @@ pub enum Failure {
 
 /// A stream, as far as the internal thread knows it. Every call is made on that thread, none may wait.
 pub trait Driven: Send + Sync {
-    /// The TCP connection stands, or will not. Answers the share of the socket that the poller keeps.
-    fn connected(&self, outcome: std::result::Result<TcpStream, ConnectError>) -> Option<Arc<Transport>>;
+    /// The addresses of its host's name are known; they are connected to now.
+    fn resolved(&self);
+    /// The connection stands, or will not. Answers the share of the socket that the poller keeps.
+    fn connected(&self, outcome: std::result::Result<OwnedFd, ConnectError>) -> Option<Arc<Transport>>;
     /// An event came (`error`: the connection is broken), or `nudge` was called.
     fn ready(&self, event: bool, error: bool) -> Wanted;
     /// A thread is about to wait for what only driving brings about, without driving: takes over if nobody drives.
@@ -53,7 +58,7 @@ pub trait Driven: Send + Sync {
     /// A deadline may have passed: sees to it, answers the next one.
     fn deadline(&self, now: Instant) -> Option<Instant>;
     /// Runs the callbacks that are due.
-    fn call_back(&self);
+    fn call_back(&self) -> Wanted;
     /// After free: whether no call is inside, so that the last share may go.
     fn is_deserted(&self) -> bool;
     /// The stream cannot be served any more.
@@ -64,7 +69,8 @@ pub trait Driven: Send + Sync {
 enum Command {
     Insert(u64, Arc<dyn Driven>),
     Connect(u64, Destination),
-    Connected(u64, std::result::Result<TcpStream, ConnectError>),
+    Resolved(u64),
+    Connected(u64, std::result::Result<OwnedFd, ConnectError>),
     GiveUp(u64),
     Nudge(u64),
     TakeOver(u64),
@@ -72,6 +78,7 @@ enum Command {
     Deadline(u64, Instant),
     CallBack(u64),
     Freed(u64),
+    Stop,
 }
 
 /// The way to the internal thread, from any thread.
@@ -85,32 +92,92 @@ pub struct Runtime {
     dead: AtomicBool,
     keys: AtomicU64,
     generation: u32,
+    /// Streams that were not freed. Raised under the lock of its slot, where `stop` looks.
+    streams: AtomicUsize,
+    /// The thread's own, until it has ended and was joined.
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// The runtime of this process, in the place of its generation. A thread of the parent may have been inside a lock at the
+/// The runtimes of one process generation.
+struct Slot {
+    running: Option<Arc<Runtime>>,
+    /// Those that were stopped and may not have ended.
+    ending: Vec<Arc<Runtime>>,
+}
+
+/// How stopping went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// No thread of the library is left, but for lookups that hang in the system.
+    Done,
+    /// A stream was not freed.
+    InUse,
+    /// Not yet: what streams that were freed still have to do goes on.
+    NotYet,
+}
+
+/// The runtime of this process, in the slot of its generation. A thread of the parent may have been inside a lock at the
 /// fork; the child, being of another generation, takes another one.
-static RUNTIMES: [Mutex<Option<Arc<Runtime>>>; 64] = [const { Mutex::new(None) }; 64];
+static SLOTS: [Mutex<Slot>; 64] = [const { Mutex::new(Slot { running: None, ending: Vec::new() }) }; 64];
+
+/// How often a thread that is told to end is looked at.
+const END_PERIOD: Duration = Duration::from_millis(1);
+
+fn slot(generation: u32) -> MutexGuard<'static, Slot> {
+    SLOTS[generation as usize % SLOTS.len()].lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Runtime {
-    /// The runtime of this process, started where there is none; fails where the system refuses a thread or a
-    /// descriptor.
+    /// The runtime of this process, for one stream more; started where there is none. Fails where the system refuses a
+    /// thread or a descriptor.
     pub fn running() -> Result<Arc<Runtime>> {
         let generation = sys::begin_generation()?;
-        let place = generation as usize % RUNTIMES.len();
-        let mut running = RUNTIMES[place].lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(runtime) = running.as_ref() {
+        let mut slot = slot(generation);
+        if let Some(runtime) = slot.running.as_ref() {
             if runtime.generation == generation && !runtime.dead.load(Ordering::Acquire) {
+                runtime.streams.fetch_add(1, Ordering::Relaxed);
                 return Ok(Arc::clone(runtime));
             }
         }
         let runtime = internal::start(generation)?;
+        runtime.streams.fetch_add(1, Ordering::Relaxed);
         // The runtime of an ancestor is never dropped in a child: its descriptors are shared with the parent.
-        if let Some(old) = running.replace(Arc::clone(&runtime)) {
+        if let Some(old) = slot.running.replace(Arc::clone(&runtime)) {
             if old.generation != generation {
                 std::mem::forget(old);
             }
         }
         Ok(runtime)
+    }
+
+    /// Ends the thread of this process, if no stream is left that was not freed; waits for that until `deadline`, None:
+    /// for ever.
+    pub fn stop(deadline: Option<Instant>) -> Stopped {
+        let generation = sys::generation();
+        if generation == 0 {
+            return Stopped::Done;
+        }
+        {
+            let mut slot = slot(generation);
+            if let Some(runtime) = slot.running.take_if(|running| running.generation == generation) {
+                if runtime.streams.load(Ordering::Acquire) != 0 {
+                    slot.running = Some(runtime);
+                    return Stopped::InUse;
+                }
+                // Nobody finds it any more, so no stream is inserted behind this.
+                runtime.send(Command::Stop);
+                slot.ending.push(runtime);
+            }
+        }
+        loop {
+            if join_ended(generation) {
+                return Stopped::Done;
+            }
+            if deadline.is_some_and(|at| at <= Instant::now()) {
+                return Stopped::NotYet;
+            }
+            std::thread::sleep(END_PERIOD);
+        }
     }
 
     /// The generation of the process that it runs in.
@@ -162,7 +229,9 @@ impl Runtime {
 
     /// The stream was freed: its share may go as soon as it is deserted.
     pub fn freed(&self, key: u64) {
+        // Before the count: a runtime without streams is told nothing more.
         self.send(Command::Freed(key));
+        self.streams.fetch_sub(1, Ordering::Release);
     }
 
     /// Puts a stream on the sweep list; wakes the internal thread only where the list was empty.
@@ -191,4 +260,19 @@ impl Runtime {
             self.wake.raise();
         }
     }
+}
+
+/// Joins the threads that have ended; true: none is left.
+fn join_ended(generation: u32) -> bool {
+    let mut slot = slot(generation);
+    slot.ending.retain(|runtime| {
+        let mut thread = runtime.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return true;
+        }
+        // It has run its last; a panic in it was seen to there.
+        let _ = thread.take().map(JoinHandle::join);
+        false
+    });
+    slot.ending.is_empty()
 }

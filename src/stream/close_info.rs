@@ -1,6 +1,7 @@
 //! The close info: how a stream ended, written once.
 
 use super::status::{Cause, Initiator, Phase, Status};
+use crate::net::TlsFailure;
 
 /// How a stream ended.
 #[derive(Clone, Debug)]
@@ -57,8 +58,12 @@ impl Ending {
         }
     }
 
-    /// A system call on the connection has failed.
-    pub fn system(error: &std::io::Error) -> Self {
+    /// The connection broke: a system call has failed, or TLS has.
+    pub fn broken(error: &std::io::Error) -> Self {
+        if let Some(failure) = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsFailure>()) {
+            let cause = if failure.certificate { Cause::Certificate } else { Cause::Tls };
+            return Self::new(cause, failure.detail.clone());
+        }
         Self {
             os_error: error.raw_os_error().unwrap_or(0),
             ..Self::new(Cause::System, format!("The connection broke: {error}."))

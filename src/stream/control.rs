@@ -3,6 +3,8 @@
 
 use super::Stream;
 use super::close_info::{CloseInfo, Ending};
+use super::keepalive::Keepalive;
+use super::log;
 use super::read_word;
 use super::status::{Cause, Initiator, Phase, Status};
 use super::timeout::after_ms;
@@ -10,6 +12,7 @@ use super::write_word;
 use crate::proto::close::CloseRequest;
 use crate::proto::closing::{self, Action, Input, State};
 use std::collections::VecDeque;
+use std::os::fd::RawFd;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -47,6 +50,9 @@ pub(super) struct Control {
     pub deadline: Option<Instant>,
     /// After the end: how long what the peer still sends is discarded, so that our Close is not lost.
     pub linger_until: Option<Instant>,
+    pub keepalive: Keepalive,
+    /// The socket, while something may be received from it: for the descriptor of event loops.
+    pub socket: Option<RawFd>,
 }
 
 impl Control {
@@ -64,6 +70,8 @@ impl Control {
             is_closing: false,
             deadline,
             linger_until: None,
+            keepalive: Keepalive::default(),
+            socket: None,
         }
     }
 
@@ -81,7 +89,7 @@ impl Control {
 
     /// Whether a frame is due that was not framed.
     pub fn is_due(&self) -> bool {
-        !self.pongs.is_empty() || self.close.is_some()
+        !self.pongs.is_empty() || self.close.is_some() || self.keepalive.is_due
     }
 
     /// Keeps a pong until the holder of the write word frames it; true where a further one would cost the oldest.
@@ -107,6 +115,7 @@ impl Stream {
         if !control.is_open() || control.peer_close.is_some() {
             return;
         }
+        self.log(log::DEBUG, || format!("received Close {} {reason:?}", code.unwrap_or(1005)));
         control.peer_close = Some((code, reason.to_owned()));
         control.is_closing = true;
         self.end_writing(Status::State);
@@ -129,6 +138,7 @@ impl Stream {
     /// Our Close was given to the system (by the holder of the write word).
     pub(super) fn handle_close_written(&self, control: &mut Control, code: u16) {
         control.sent_code = code;
+        self.log(log::DEBUG, || format!("sent Close {code}"));
         if control.step(Input::CloseWritten) == Action::AwaitEnd {
             self.await_end(control);
         }
@@ -157,7 +167,7 @@ impl Stream {
             Action::SettleUnclean => {
                 let ending = match (control.send_failed.take(), error) {
                     (Some(ending), _) => ending,
-                    (None, Some(error)) => Ending::system(error),
+                    (None, Some(error)) => Ending::broken(error),
                     (None, None) => Ending::new(Cause::Truncated, "The peer ended TCP without a Close."),
                 };
                 if control.initiator == Initiator::None {
@@ -239,33 +249,60 @@ impl Stream {
         }
         // Before the latch: a writer that finds the stream ended finds out why, too.
         self.end_writing(if clean { Status::State } else { status });
-        let callbacks_due = self.closed.settle(info);
+        self.log_end(&info);
+        self.closed.settle(info);
         self.read.mark(read_word::ENDED);
         self.write.mark(write_word::ENDED);
-        self.waiters.wake(u32::MAX);
+        self.detach_socket(control);
+        self.notify(u32::MAX);
         self.runtime.nudge(self.key);
-        if callbacks_due {
+    }
+
+    fn log_end(&self, info: &CloseInfo) {
+        let level = if info.clean || info.cause == Cause::Aborted { log::INFO } else { log::ERROR };
+        self.log(level, || {
+            let CloseInfo { code, detail, .. } = info;
+            format!("closed with {code}: {detail}")
+        });
+    }
+
+    /// Something has changed: wakes who sleeps for these events, and tells callbacks and descriptor.
+    pub(super) fn notify(&self, events: u32) {
+        let standing = self.waiters.wake(events);
+        if standing.called != 0 {
             self.runtime.call_back(self.key);
+        }
+        if standing.watched != 0 {
+            self.raise_descriptor();
         }
     }
 
     /// A deadline may be over: the internal thread asks.
     pub(super) fn handle_deadline(&self, now: Instant) -> Option<Instant> {
         let mut control = self.control();
-        let due = control.deadline.or(control.linger_until)?;
-        if due > now {
-            return Some(due);
+        if control.deadline.or(control.linger_until).is_some_and(|due| due <= now) {
+            self.handle_timed_out(&mut control);
         }
+        let failing = self.keep_alive(&mut control, now);
+        let is_pinging = control.keepalive.is_due;
+        let next = [control.deadline.or(control.linger_until), control.keepalive.deadline()];
+        drop(control);
+        match failing {
+            Some((ending, code)) => self.fail(ending, code),
+            None if is_pinging => self.serve_posted(),
+            None => {}
+        }
+        next.into_iter().flatten().min()
+    }
+
+    fn handle_timed_out(&self, control: &mut Control) {
         control.deadline = None;
         match (control.state, control.step(Input::TimedOut)) {
-            (_, Action::SettleClean) => self.settle(&mut control, None, false),
+            (_, Action::SettleClean) => self.settle(control, None, false),
             (State::Connecting, Action::SettleUnclean) => {
                 self.runtime.give_up(self.key);
-                self.settle(
-                    &mut control,
-                    Some(Ending::new(Cause::Timeout, "The open timeout ran out.")),
-                    false,
-                );
+                let ending = Ending::new(Cause::Timeout, "The open timeout ran out.");
+                self.settle(control, Some(ending), false);
             }
             (_, Action::SettleUnclean) => {
                 let detail = match control.sent_code {
@@ -274,7 +311,7 @@ impl Stream {
                     }
                     _ => "The peer did not answer the Close within the close timeout.",
                 };
-                self.settle(&mut control, Some(Ending::new(Cause::Timeout, detail)), false);
+                self.settle(control, Some(Ending::new(Cause::Timeout, detail)), false);
             }
             // After the end only lingering is left, and it is over.
             _ => {
@@ -282,7 +319,6 @@ impl Stream {
                 self.runtime.nudge(self.key);
             }
         }
-        None
     }
 
     /// The closing handshake from this side; the arguments were checked.
@@ -310,7 +346,7 @@ impl Stream {
                 drop(control);
                 self.serve_posted();
                 // Whoever drives sees that reading goes on past any mark; writers without room see their end.
-                self.waiters.wake(u32::MAX);
+                self.notify(u32::MAX);
                 self.watch_again();
             }
             _ => {}

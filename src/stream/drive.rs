@@ -3,7 +3,9 @@
 
 use super::read::Driving;
 use super::read_side::ReadSide;
-use super::read_word::{ARMED, COUNT, DETACHED, DISCARD, INTERNAL, LINGER, OWNER, THROTTLED};
+use super::read_word::{
+    ARMED, COUNT, DESCRIPTOR, DETACHED, DISCARD, ENDED, INTERNAL, LINGER, OWNER, THROTTLED,
+};
 use super::serve::Locked;
 use super::write_word::{HELD, OUTARMED};
 use super::{Ending, Stream};
@@ -11,7 +13,7 @@ use crate::net::Transport;
 use crate::net::poller::Interest;
 use crate::net::transport::Received;
 use crate::runtime::{ConnectError, Driven, Failure, Wanted};
-use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -20,13 +22,20 @@ use std::time::Instant;
 const DISCARDS_MAX: usize = 64;
 
 impl Driven for Stream {
-    fn connected(&self, outcome: Result<TcpStream, ConnectError>) -> Option<Arc<Transport>> {
+    fn resolved(&self) {
+        self.handle_resolved();
+    }
+
+    fn connected(&self, outcome: Result<OwnedFd, ConnectError>) -> Option<Arc<Transport>> {
         crate::fault::point("runtime.connected");
         self.handle_connected(outcome)
     }
 
     fn ready(&self, event: bool, error: bool) -> Wanted {
         crate::fault::point("runtime.ready");
+        if event && !error && self.read.load() & (DESCRIPTOR | ENDED) == DESCRIPTOR {
+            return self.leave_to_event_loop();
+        }
         let read = if event {
             self.write.disarm();
             Some(self.read.own_after_event())
@@ -98,8 +107,10 @@ impl Driven for Stream {
         self.handle_deadline(now)
     }
 
-    fn call_back(&self) {
-        self.closed.call_back(self);
+    fn call_back(&self) -> Wanted {
+        crate::fault::point("runtime.call_back");
+        self.run_callbacks();
+        if self.closed.info().is_some() { Wanted::Nothing } else { self.wanted() }
     }
 
     fn is_deserted(&self) -> bool {
@@ -124,6 +135,16 @@ impl Driven for Stream {
 }
 
 impl Stream {
+    /// An event came, and the program's event loop has seen it, too: it has until the sweep after next to come and read.
+    fn leave_to_event_loop(&self) -> Wanted {
+        self.write.disarm();
+        if self.read.linger_after_event() {
+            self.runtime.list(self.key);
+        }
+        self.send_rest();
+        self.wanted_for_writing()
+    }
+
     /// Before a wait that does not drive: at a sweep the stream would be taken over some milliseconds later.
     pub(super) fn hand_over(&self) {
         let word = self.read.load();
@@ -190,15 +211,19 @@ impl Stream {
             return Wanted::Watch(Interest { read: true, write: false });
         }
         self.control().linger_until = None;
-        if let Some(transport) = held.transport.take() {
-            transport.end();
-        }
-        held.release_memory();
-        Driving::new(self, held, false).leave();
         let mut locked = Locked::new(self, self.lock_write(), false);
         locked.side().drop_unsent();
         locked.side().transport = None;
+        if let Some(transport) = held.transport.take() {
+            if transport.is_secure() {
+                // RFC 8446 §6.1: close_notify goes out before our end of TCP.
+                transport.end_sending();
+            }
+            transport.end();
+        }
         locked.unlock(false);
+        held.release_memory();
+        Driving::new(self, held, false).leave();
         Wanted::LetGo
     }
 }

@@ -4,19 +4,29 @@
 //! Nothing here knows C types or tokio. Lock order: read word, then write word, then `control`, then the leaves
 //! (waiters, callbacks); never the read word while holding the write word.
 
+mod aborter;
+mod callbacks;
 mod close_info;
 mod closed;
 mod control;
+mod descriptor;
 mod drive;
+#[cfg(feature = "dump")]
+mod dump;
+mod ending;
+mod keepalive;
+pub mod log;
 mod opening;
 pub mod options;
 mod panic;
+mod parts;
 mod poll;
 mod pump;
 mod read;
 mod read_side;
 mod read_word;
 mod serve;
+mod statistics;
 pub mod status;
 mod timeout;
 mod waiters;
@@ -25,27 +35,35 @@ mod write_side;
 mod write_word;
 
 pub use crate::proto::opcode::Kind;
+pub use aborter::Aborter;
+pub use callbacks::{
+    ClosedCallback, EventCallback, FreedCallback, MessageCallback, OpenedCallback, is_refused,
+};
 pub use close_info::CloseInfo;
-pub use closed::{ClosedCallback, is_in_callback};
+#[cfg(feature = "dump")]
+pub use dump::dump;
 pub use options::{OPTIONS, OptionRow, Options};
-pub use read_side::Message;
+pub use read_side::{Message, Part};
+pub use statistics::Statistics;
 pub use status::{Cause, Initiator, Phase, Status};
 pub use timeout::Timeout;
 
-use crate::net::sys;
+use crate::net::{Readiness, Transport, sys};
 use crate::proto::close::{CloseRefusal, check_close};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Stopped};
+use callbacks::Callbacks;
 use close_info::Ending;
 use closed::Closed;
 use control::Control;
-use opening::Opened;
+use log::Log;
+use opening::{Opened, Security};
 use options::Limits;
 use read_side::ReadSide;
 use read_word::ReadWord;
 use std::any::Any;
 use std::ffi::{CStr, CString};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use waiters::Waiters;
 use write_side::WriteSide;
 use write_word::WriteWord;
@@ -76,22 +94,48 @@ pub struct Stream {
     write: WriteWord<WriteSide>,
     /// Bytes accepted and not given to the system: written by the holder of the write word only.
     unsent: AtomicUsize,
+    /// Bytes that have come: written by the owner of the read word only.
+    wire_received: AtomicU64,
     limits: Limits,
     generation: u32,
     key: u64,
     runtime: Arc<Runtime>,
     // Cold: waiting, opening, closing.
     waiters: Waiters,
+    callbacks: Callbacks,
+    /// Made when the program asks for the descriptor.
+    readiness: OnceLock<Readiness>,
     control: Mutex<Control>,
     closed: Closed,
     opened: OnceLock<Opened>,
+    /// The fields of the HTTP response.
+    response: OnceLock<Vec<(String, CString)>>,
     write_end: OnceLock<Status>,
     /// Calls inside beside those that hold a word or a seat of one.
     inside: AtomicUsize,
     /// The opening handshake, until it is sent.
     request: Mutex<Vec<u8>>,
+    security: Option<Security>,
+    /// The connection, for as long as somebody uses it.
+    transport: OnceLock<Weak<Transport>>,
     url: CString,
+    log: Option<Log>,
+    /// Each message is logged, so none takes the short way.
+    is_traced: bool,
+    /// What the owner of the read word has counted, for anybody.
+    noted: Mutex<Statistics>,
     attachment: OnceLock<Box<dyn Any + Send + Sync>>,
+    #[cfg(feature = "dump")]
+    listed: dump::Listed,
+}
+
+/// `wsstream_runtime_stop`.
+pub fn stop_runtime(timeout: Timeout) -> Status {
+    match Runtime::stop(timeout.instant()) {
+        Stopped::Done => Status::Ok,
+        Stopped::InUse => Status::State,
+        Stopped::NotYet => Status::Again,
+    }
 }
 
 /// Keeps the memory of a stream while a call is inside that holds no word.
@@ -114,25 +158,36 @@ impl Stream {
         runtime: Arc<Runtime>,
         read: ReadSide,
         control: Control,
-        request: Mutex<Vec<u8>>,
+        request: Vec<u8>,
     ) -> Self {
         Self {
             read: ReadWord::new(read),
             write: WriteWord::new(WriteSide::default()),
             unsent: AtomicUsize::new(0),
+            wire_received: AtomicU64::new(0),
             limits,
             generation: runtime.generation(),
             key: runtime.new_key(),
             runtime,
             waiters: Waiters::default(),
+            callbacks: Callbacks::default(),
+            readiness: OnceLock::new(),
             control: Mutex::new(control),
             closed: Closed::default(),
             opened: OnceLock::new(),
+            response: OnceLock::new(),
             write_end: OnceLock::new(),
             inside: AtomicUsize::new(0),
-            request,
+            request: Mutex::new(request),
+            security: None,
+            transport: OnceLock::new(),
             url,
+            log: None,
+            is_traced: false,
+            noted: Mutex::default(),
             attachment: OnceLock::new(),
+            #[cfg(feature = "dump")]
+            listed: dump::Listed::new(),
         }
     }
 
@@ -174,18 +229,6 @@ impl Stream {
         }
     }
 
-    /// `wsstream_on_closed`.
-    pub fn on_closed(&self, callback: ClosedCallback) -> Status {
-        let _inside = self.inside();
-        if self.is_freed() {
-            return Status::State;
-        }
-        if self.closed.register(callback) {
-            self.runtime.call_back(self.key);
-        }
-        Status::Ok
-    }
-
     /// `wsstream_free`, but for the handle's own share of the memory: ends the stream for everybody.
     pub fn free(&self) {
         let _inside = self.inside();
@@ -193,19 +236,34 @@ impl Stream {
             return;
         }
         self.write.mark(write_word::FREED | write_word::ENDED);
-        self.closed.free();
+        self.free_callbacks();
         let is_connecting = self.control().state == crate::proto::closing::State::Connecting;
         if is_connecting {
             self.runtime.give_up(self.key);
         }
         // Decision 8: Close 1001 if that needs no waiting; a closing handshake that has begun gets no second frame.
         self.fail(Ending::new(Cause::Aborted, "The stream was freed."), Some(1001));
-        self.waiters.wake(u32::MAX);
+        self.notify(u32::MAX);
         self.runtime.freed(self.key);
     }
 
-    /// `wsstream_free` in the child of a fork: the socket, the poller and the threads are the parent's.
-    pub fn free_forked(&self) {}
+    /// `wsstream_free` in the child of a fork: the poller and the threads are the parent's, and so is the connection. Lets go
+    /// of this process's descriptor; true: the memory may go, too, with the share that the internal thread had in the
+    /// parent.
+    pub fn free_forked(&self) -> bool {
+        if let Some(transport) = self.transport.get().and_then(Weak::upgrade) {
+            transport.close_in_child();
+        }
+        // What a thread of the parent was changing at the fork nobody finishes here, and nobody may touch.
+        self.read.load() & read_word::OWNER == 0
+            && self.write.load() & write_word::LOCKED == 0
+            && self.waiters.is_intact()
+            && self.callbacks.is_intact()
+            && self.log.as_ref().is_none_or(Log::is_intact)
+            && self.control.try_lock().is_ok()
+            && self.request.try_lock().is_ok()
+            && self.noted.try_lock().is_ok()
+    }
 
     /// A panic came out of a call: the stream ends with INTERNAL.
     pub fn fail_internal(&self) {
@@ -230,6 +288,14 @@ impl Stream {
     /// The extensions in use, "" until opened and where there are none.
     pub fn extensions(&self) -> &CStr {
         self.opened.get().map_or(c"", |opened| &opened.extensions)
+    }
+
+    /// The index-th value of a field of the HTTP response, as it came but for bytes that are U+0000; None where there
+    /// is none.
+    pub fn response_header(&self, name: &str, index: usize) -> Option<&CStr> {
+        let fields = self.response.get()?;
+        let named = fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_c_str()).nth(index)
     }
 
     /// How it ended, once it has.

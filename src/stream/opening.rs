@@ -1,6 +1,7 @@
 //! From the URL to open: what is asked of the internal thread and of the peer, and what comes of it.
 
 use super::control::Control;
+use super::log::Log;
 use super::options::Options;
 use super::pump::Goal;
 use super::read::{Driving, Patience, Slept};
@@ -9,17 +10,19 @@ use super::read_word::INTERNAL;
 use super::serve::Locked;
 use super::status::{Cause, Phase, Status};
 use super::timeout::{Timeout, after_ms};
-use super::{Ending, OPENED, Stream};
+use super::{Ending, OPENED, Stream, log};
 use crate::memory::random;
-use crate::net::{Transport, url};
+use crate::net::{TlsConfig, TlsConfigError, Transport, url};
 use crate::proto::closing::{Input, State};
 use crate::proto::handshake::{Progress, Refusal, Request, Response, ResponseReader, encode_request};
-use crate::runtime::{ConnectError, Destination, Runtime};
+use crate::runtime::{ConnectError, Destination, Place, Runtime};
+use ::url::Host;
 use data_encoding::BASE64;
+use rustls::pki_types::ServerName;
 use std::ffi::CString;
 use std::io::ErrorKind;
-use std::net::TcpStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, PoisonError};
 
 /// What is known of an accepted handshake.
 #[derive(Debug)]
@@ -39,15 +42,33 @@ fn c_string(text: String) -> CString {
     CString::new(text).unwrap_or_default()
 }
 
+/// How TLS is made, where the URL asks for it.
+pub(super) struct Security {
+    config: TlsConfig,
+    server_name: ServerName<'static>,
+}
+
+/// How TLS is made for a target; a sentence where nothing is trusted here.
+fn security(target: &url::Target, options: &Options) -> Result<Result<Security, String>, Status> {
+    let config = match options.tls() {
+        Ok(config) => config,
+        Err(TlsConfigError::Unusable) => return Err(Status::Argument),
+        Err(TlsConfigError::NoTrustStore(detail)) => return Ok(Err(detail)),
+    };
+    // A host that is a name for the URL and none for a certificate.
+    let server_name = options.server_name(&target.host).ok_or(Status::Syntax)?;
+    Ok(Ok(Security { config, server_name }))
+}
+
 impl Stream {
     /// `wsstream_open`: checks everything that can be checked now, then starts.
     pub fn open(text: &str, options: &Options) -> Result<Arc<Stream>, Status> {
         super::panic::set_hook();
-        let target = url::parse(text).map_err(|_| Status::Syntax)?;
-        if target.secure {
-            return Err(Status::Unsupported);
+        if options.contradicts_itself() {
+            return Err(Status::Argument);
         }
-        let runtime = Runtime::running().map_err(|_| Status::Resource)?;
+        let target = url::parse(text, options.base_url().as_ref()).map_err(|_| Status::Syntax)?;
+        let security = if target.secure { Some(security(&target, options)?) } else { None };
         let nonce = random::handshake_nonce().map_err(|_| Status::Resource)?;
         // RFC 6455 §4.1: a nonce of 16 bytes in base64.
         let key = BASE64.encode(&nonce);
@@ -62,38 +83,83 @@ impl Stream {
             extensions: None,
         });
         let opening = ResponseReader::new(&key, options.protocols().to_vec(), limits.max_header_size);
-        let deadline = after_ms(limits.open_timeout_ms);
-        let stream = Arc::new(Stream::new(
+        let (security, refused) = match security {
+            Some(Err(detail)) => (None, Some(detail)),
+            Some(Ok(security)) => (Some(security), None),
+            None => (None, None),
+        };
+        // From here on the runtime counts this stream.
+        let runtime = Runtime::running().map_err(|_| Status::Resource)?;
+        let mut stream = Stream::new(
             c_string(target.url),
             limits,
             runtime,
             ReadSide::new(opening, limits.max_message_size),
-            Control::new(deadline),
-            Mutex::new(request),
-        ));
-        let (runtime, stream_key) = (&stream.runtime, stream.key);
-        stream.control().phase =
-            if matches!(target.host, ::url::Host::Domain(_)) { Phase::Resolve } else { Phase::Connect };
-        runtime.insert_as(stream_key, Arc::clone(&stream) as _);
-        if runtime.is_dead() {
+            Control::new(after_ms(limits.open_timeout_ms)),
+            request,
+        );
+        stream.log = options.log().map(Log::new);
+        stream.security = security;
+        stream.is_traced = stream.has_trace();
+        let stream = Arc::new(stream);
+        #[cfg(feature = "dump")]
+        super::dump::list(&stream);
+        stream.runtime.insert_as(stream.key, Arc::clone(&stream) as _);
+        if stream.runtime.is_dead() {
             stream.free();
             return Err(Status::Resource);
         }
-        if let Some(at) = deadline {
-            runtime.wake_at(stream_key, at);
+        if let Some(detail) = refused {
+            let ending = Ending { phase: Some(Phase::Tls), ..Ending::new(Cause::Certificate, detail) };
+            stream.fail(ending, None);
+            return Ok(stream);
         }
-        runtime.connect(
-            stream_key,
-            Destination { host: target.host, port: target.port, no_delay: limits.no_delay },
-        );
+        // A01: the object is made and nothing else.
+        if options.aborter().is_some_and(|aborter| !aborter.watch(Arc::downgrade(&stream))) {
+            stream.abort_opening();
+            return Ok(stream);
+        }
+        stream.start(target.host, target.port, options.unix_socket());
         Ok(stream)
     }
 
-    /// The TCP connection stands, or will not (on the internal thread).
-    pub(super) fn handle_connected(
-        &self,
-        outcome: Result<TcpStream, ConnectError>,
-    ) -> Option<Arc<Transport>> {
+    /// Starts resolving and connecting.
+    fn start(&self, host: Host<String>, port: u16, unix_socket: Option<&str>) {
+        let place = match unix_socket {
+            Some(path) => Place::Unix(path.into()),
+            None => Place::Host { host, port },
+        };
+        let is_named = matches!(place, Place::Host { host: Host::Domain(_), .. });
+        let deadline = {
+            let mut control = self.control();
+            if control.state != State::Connecting {
+                return;
+            }
+            control.phase = if is_named { Phase::Resolve } else { Phase::Connect };
+            control.deadline
+        };
+        self.log(log::INFO, || format!("opening {}", self.url.to_string_lossy()));
+        if let Some(at) = deadline {
+            self.runtime.wake_at(self.key, at);
+        }
+        self.runtime.connect(self.key, Destination { place, no_delay: self.limits.no_delay });
+        if self.closed.info().is_some() {
+            // An aborter came in between.
+            self.runtime.give_up(self.key);
+        }
+    }
+
+    /// The name's addresses are known (on the internal thread).
+    pub(super) fn handle_resolved(&self) {
+        let mut control = self.control();
+        if control.phase == Phase::Resolve {
+            control.phase = Phase::Connect;
+            self.log(log::DEBUG, || "its name is resolved".to_owned());
+        }
+    }
+
+    /// The connection stands, or will not (on the internal thread).
+    pub(super) fn handle_connected(&self, outcome: Result<OwnedFd, ConnectError>) -> Option<Arc<Transport>> {
         let socket = match outcome {
             Ok(socket) => socket,
             Err(ConnectError { resolving, error, detail }) => {
@@ -108,10 +174,14 @@ impl Stream {
                 return None;
             }
         };
-        let transport = match Transport::new(socket) {
+        let transport = match &self.security {
+            Some(Security { config, server_name }) => Transport::secure(socket, config, server_name.clone()),
+            None => Transport::new(socket),
+        };
+        let transport = match transport {
             Ok(transport) => Arc::new(transport),
             Err(error) => {
-                self.fail(Ending::system(&error), None);
+                self.fail(Ending::broken(&error), None);
                 return None;
             }
         };
@@ -120,23 +190,61 @@ impl Stream {
         let mut driving = Driving::new(self, held, false);
         let is_wanted = {
             let mut control = self.control();
-            control.phase = Phase::Handshake;
-            control.state == State::Connecting
+            let is_wanted = control.state == State::Connecting;
+            control.phase = Phase::Tls;
+            if is_wanted {
+                self.attach_socket(&mut control, transport.descriptor());
+            }
+            is_wanted
         };
         if !is_wanted {
             driving.leave();
             return None;
         }
-        driving.side().transport = Some(Arc::clone(&transport));
+        self.log(log::DEBUG, || "connected".to_owned());
+        let _ = self.transport.set(Arc::downgrade(&transport));
+        let side = driving.side();
+        side.transport = Some(Arc::clone(&transport));
+        side.is_secure = transport.is_secure();
+        side.is_traced = self.is_traced;
         let mut locked = Locked::new(self, self.lock_write(), false);
         locked.side().transport = Some(Arc::clone(&transport));
-        let request = std::mem::take(&mut *self.request.lock().unwrap_or_else(PoisonError::into_inner));
-        locked.side().append(&request);
+        // The first bytes of TLS, where it is made.
         locked.side().send();
         locked.unlock(false);
+        side.awaits_security = true;
+        self.see_to_security(side);
         self.read.attach();
         driving.leave_as(true, false);
         Some(transport)
+    }
+
+    /// TLS may have come further: sends what it has to say, and the request once it is done (by the owner of the read
+    /// word).
+    pub(super) fn see_to_security(&self, side: &mut ReadSide) {
+        let Some(transport) = &side.transport else { return };
+        if transport.has_output() {
+            self.serve_posted();
+        }
+        if !side.awaits_security || !transport.is_secured() {
+            return;
+        }
+        side.awaits_security = false;
+        {
+            let mut control = self.control();
+            if control.state != State::Connecting {
+                return;
+            }
+            control.phase = Phase::Handshake;
+        }
+        if side.is_secure {
+            self.log(log::DEBUG, || "TLS is done".to_owned());
+        }
+        let request = std::mem::take(&mut *self.request.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut locked = Locked::new(self, self.lock_write(), false);
+        locked.side().append(&request);
+        locked.side().send();
+        locked.unlock(false);
     }
 
     /// Gives what came to the opening handshake (by the owner of the read word); true: something was decided.
@@ -163,17 +271,28 @@ impl Stream {
         }
         control.phase = Phase::Open;
         control.deadline = None;
+        self.keep_response(response.headers);
         let opened =
             Opened { protocol: c_string(response.protocol), extensions: c_string(response.extensions) };
         let _ = self.opened.set(opened);
+        self.start_pinging(&mut control);
         drop(control);
+        self.log(log::INFO, || "open".to_owned());
         self.read.open();
         self.write.open();
-        self.waiters.wake(u32::MAX);
+        self.notify(u32::MAX);
+    }
+
+    /// Keeps the fields for `response_header`.
+    fn keep_response(&self, headers: Vec<(String, Vec<u8>)>) {
+        // RFC 9110 §5.5: a value has no U+0000; httparse lets none through.
+        let field = |(name, value)| (name, CString::new(value).unwrap_or_default());
+        let _ = self.response.set(headers.into_iter().map(field).collect());
     }
 
     fn handle_refused(&self, refusal: Refusal) {
-        let Refusal { status, cause, detail, body, .. } = refusal;
+        let Refusal { status, cause, detail, headers, body } = refusal;
+        self.keep_response(headers);
         self.fail(
             Ending {
                 http_status: i32::from(status),
@@ -198,7 +317,7 @@ impl Stream {
             }
             (None, Some(refusal)) => self.handle_refused(refusal),
             (Some(_), Some(refusal)) if refusal.status != 0 => self.handle_refused(refusal),
-            (Some(error), _) => self.fail(Ending::system(error), None),
+            (Some(error), _) => self.fail(Ending::broken(error), None),
             (None, None) => {}
         }
     }
@@ -220,6 +339,7 @@ impl Stream {
                         Slept::Woken
                     } else if is_last_look {
                         driving.leave();
+                        self.quieten_descriptor();
                         return Status::Again;
                     } else {
                         self.sleep_as_owner(driving.side(), OPENED, &mut deadline, timeout, || false)
@@ -234,7 +354,10 @@ impl Stream {
             match slept {
                 Slept::Woken => {}
                 Slept::Over if is_last_look => {
-                    return self.opened_status().unwrap_or(Status::Again);
+                    return self.opened_status().unwrap_or_else(|| {
+                        self.quieten_descriptor();
+                        Status::Again
+                    });
                 }
                 Slept::Over => is_last_look = true,
                 Slept::Resource => return Status::Resource,

@@ -2,8 +2,18 @@
 //!
 //! Everything is copied in and checked at the setter; an `Options` never changes by being used.
 
+use super::aborter::Aborter;
+use super::log::LogTarget;
 use super::status::Status;
+use crate::net::{
+    TlsConfig, TlsConfigError, TlsOptions, check_certificates_pem, check_key_pem, server_name, url,
+};
 use crate::proto::handshake::{check_header, check_protocol};
+use ::url::{Host, Url};
+use once_cell::sync::OnceCell;
+use rustls::pki_types::ServerName;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 /// One option of the C interface.
 #[derive(Clone, Copy, Debug)]
@@ -36,20 +46,42 @@ const fn number(
 }
 
 const fn text(number: u32, name: &'static str, text: &'static str) -> OptionRow {
-    OptionRow { number, name, text, default: None, range: ANY, is_supported: false }
+    OptionRow { number, name, text, default: None, range: ANY, is_supported: true }
 }
 
 const fn later(row: OptionRow) -> OptionRow {
     OptionRow { is_supported: false, ..row }
 }
 
-const OPEN_TIMEOUT_MS: usize = 0;
-const CLOSE_TIMEOUT_MS: usize = 1;
-const MAX_MESSAGE_SIZE: usize = 4;
-const MAX_HEADER_SIZE: usize = 5;
-const READ_BUFFER_SIZE: usize = 6;
-const WRITE_BUFFER_SIZE: usize = 7;
-const TCP_NODELAY: usize = 8;
+/// The numbers of the options that this layer looks up.
+mod option {
+    pub const OPEN_TIMEOUT_MS: u32 = 1;
+    pub const CLOSE_TIMEOUT_MS: u32 = 2;
+    pub const PING_INTERVAL_MS: u32 = 3;
+    pub const PONG_TIMEOUT_MS: u32 = 4;
+    pub const MAX_MESSAGE_SIZE: u32 = 5;
+    pub const MAX_HEADER_SIZE: u32 = 6;
+    pub const READ_BUFFER_SIZE: u32 = 7;
+    pub const WRITE_BUFFER_SIZE: u32 = 8;
+    pub const TCP_NODELAY: u32 = 9;
+    pub const SPIN_US: u32 = 10;
+    pub const DANGER_ACCEPT_INVALID_CERTIFICATES: u32 = 90;
+    pub const BASE_URL: u32 = 101;
+    pub const SERVER_NAME: u32 = 102;
+    pub const CA_PEM: u32 = 103;
+    pub const CLIENT_CERTIFICATE_PEM: u32 = 104;
+    pub const CLIENT_KEY_PEM: u32 = 105;
+    pub const UNIX_SOCKET: u32 = 107;
+}
+
+/// The place of an option in the table.
+const fn place(number: u32) -> usize {
+    let mut place = 0;
+    while OPTIONS[place].number != number {
+        place += 1;
+    }
+    place
+}
 
 /// Every option, by number.
 pub const OPTIONS: &[OptionRow] = &[
@@ -62,20 +94,22 @@ pub const OPTIONS: &[OptionRow] = &[
         "Milliseconds from the call of wsstream_close to the peer's Close, sending what was written included, 0 or more; \
          then the stream ends with code 1006, and what was not sent is lost; 0: no limit.",
     ),
-    later(number(
+    number(
         3,
         "PING_INTERVAL_MS",
         0,
         ANY,
-        "Not in this version. Milliseconds between pings, 0 or more; 0: none are sent.",
-    )),
-    later(number(
+        "Milliseconds between pings of this side while the stream is open, 0 or more; 0: none are sent.",
+    ),
+    number(
         4,
         "PONG_TIMEOUT_MS",
         20_000,
         ANY,
-        "Not in this version. Milliseconds that the peer gets to show life after a ping has left, 0 or more.",
-    )),
+        "Milliseconds that the peer gets to show life after such a ping has left, 0 or more; any byte counts, and the time \
+         stands still while reading is above READ_BUFFER_SIZE or data is unsent; then the stream ends with code 1006 and \
+         WSSTREAM_CAUSE_TIMEOUT; 0: no limit.",
+    ),
     number(
         5,
         "MAX_MESSAGE_SIZE",
@@ -105,13 +139,14 @@ pub const OPTIONS: &[OptionRow] = &[
         "Bytes taken and not yet given to the system up to which there is room for a further write, 0 or more.",
     ),
     number(9, "TCP_NODELAY", 1, FLAG, "1: small messages leave at once; 0: the system may gather them."),
-    later(number(
+    number(
         10,
         "SPIN_US",
         -1,
         (-1, 1_000_000),
-        "Not in this version. Microseconds that a blocked call looks again before it sleeps, up to 1000000; -1: adaptive; 0: none.",
-    )),
+        "Microseconds that a call looks again and again before it sleeps, up to 1000000, never on one processor; \
+         0: none; -1: the library decides, and this version decides for none.",
+    ),
     later(number(20, "DEFLATE", 1, FLAG, "Not in this version. 1: offers permessage-deflate; 0: does not.")),
     later(number(21, "DEFLATE_LEVEL", 6, (1, 9), "Not in this version. How hard to compress, 1 to 9.")),
     later(number(
@@ -149,54 +184,65 @@ pub const OPTIONS: &[OptionRow] = &[
         FLAG,
         "Not in this version. 1: the peer may keep its window between messages; 0: it may not.",
     )),
-    later(number(
+    number(
         90,
         "DANGER_ACCEPT_INVALID_CERTIFICATES",
         0,
         FLAG,
-        "Not in this version. 1: any certificate is taken, and then anybody can read and change what is sent; 0: only good ones.",
-    )),
-    text(101, "BASE_URL", "Not in this version. The URL that relative ones are resolved against."),
+        "1: any certificate is taken, and then anybody can read and change what is sent; 0: only good ones.",
+    ),
+    text(
+        101,
+        "BASE_URL",
+        "The URL that relative ones are resolved against: absolute, ws, wss, http or https.",
+    ),
     text(
         102,
         "SERVER_NAME",
-        "Not in this version. The name that the server's certificate is checked for, instead of the URL's host.",
+        "The name, or address, that the server is asked for (SNI) and its certificate is checked for, instead of the \
+         URL's host.",
     ),
-    text(103, "CA_PEM", "Not in this version. Certificates in PEM that replace the system's roots."),
-    text(104, "CLIENT_CERTIFICATE_PEM", "Not in this version. This side's certificate chain in PEM."),
-    text(105, "CLIENT_KEY_PEM", "Not in this version. The key of this side's certificate in PEM."),
-    text(106, "PROXY", "Not in this version. The URL of a proxy; empty: none."),
-    text(107, "UNIX_SOCKET", "Not in this version. The path of a Unix socket to connect to."),
+    text(
+        103,
+        "CA_PEM",
+        "Certificates in PEM that are trusted in place of the system's roots; more than one may follow each other.",
+    ),
+    text(
+        104,
+        "CLIENT_CERTIFICATE_PEM",
+        "This side's certificate in PEM, the chain above it behind it; only with CLIENT_KEY_PEM.",
+    ),
+    text(
+        105,
+        "CLIENT_KEY_PEM",
+        "The private key of this side's certificate in PEM; only with CLIENT_CERTIFICATE_PEM.",
+    ),
+    later(text(106, "PROXY", "Not in this version. The URL of a proxy; empty: none.")),
+    text(107, "UNIX_SOCKET", "The path of a Unix socket to connect to, instead of the URL's host and port."),
 ];
 
-// The numbers are looked up by place: a row that moves must not compile.
-const _: () = {
-    assert!(OPTIONS[OPEN_TIMEOUT_MS].number == 1 && OPTIONS[CLOSE_TIMEOUT_MS].number == 2);
-    assert!(OPTIONS[MAX_MESSAGE_SIZE].number == 5 && OPTIONS[MAX_HEADER_SIZE].number == 6);
-    assert!(OPTIONS[READ_BUFFER_SIZE].number == 7 && OPTIONS[WRITE_BUFFER_SIZE].number == 8);
-    assert!(OPTIONS[TCP_NODELAY].number == 9);
-};
-
 /// What the program has set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default)]
 pub struct Options {
     protocols: Vec<String>,
     headers: Vec<(String, Vec<u8>)>,
-    values: Vec<i64>,
+    /// What was set, by the place in the table.
+    numbers: Vec<(usize, i64)>,
+    texts: Vec<(usize, String)>,
+    aborter: Option<Arc<Aborter>>,
+    log: Option<LogTarget>,
+    /// Made when it is first needed, and kept until an option of TLS changes.
+    tls: OnceCell<TlsConfig>,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+/// Where no option of TLS is set: one for the process.
+static DEFAULT_TLS: OnceCell<TlsConfig> = OnceCell::new();
 
 impl Options {
     /// Every option at its default, no sub-protocol, no header.
     #[must_use]
     pub fn new() -> Self {
-        let values = OPTIONS.iter().map(|row| row.default.unwrap_or_default()).collect();
-        Self { protocols: Vec::new(), headers: Vec::new(), values }
+        Self::default()
     }
 
     /// Offers a sub-protocol after those added before (P01–P04).
@@ -230,16 +276,47 @@ impl Options {
         if !row.is_supported {
             return Status::Unsupported;
         }
-        self.values[place] = value;
+        set(&mut self.numbers, place, value);
+        self.tls = OnceCell::new();
         Status::Ok
     }
 
-    /// Sets a text. This version has none.
-    pub fn set_text(&mut self, option: u32, _text: &str) -> Status {
-        match OPTIONS.iter().find(|row| row.number == option) {
-            Some(row) if row.default.is_some() => Status::Argument,
-            _ => Status::Unsupported,
+    /// Sets a text.
+    pub fn set_text(&mut self, option: u32, text: &str) -> Status {
+        let Some(place) = OPTIONS.iter().position(|row| row.number == option) else {
+            return Status::Unsupported;
+        };
+        let row = &OPTIONS[place];
+        if row.default.is_some() {
+            return Status::Argument;
         }
+        if !row.is_supported {
+            return Status::Unsupported;
+        }
+        let is_good = match option {
+            option::BASE_URL => url::parse_base(text).is_some(),
+            option::SERVER_NAME => server_name(text).is_some(),
+            option::CA_PEM | option::CLIENT_CERTIFICATE_PEM => check_certificates_pem(text.as_bytes()),
+            option::CLIENT_KEY_PEM => check_key_pem(text.as_bytes()),
+            option::UNIX_SOCKET => is_unix_path(text),
+            _ => true,
+        };
+        if !is_good {
+            return Status::Argument;
+        }
+        set(&mut self.texts, place, text.to_owned());
+        self.tls = OnceCell::new();
+        Status::Ok
+    }
+
+    /// Uses an aborter for streams opened from now on; None: no more.
+    pub fn set_aborter(&mut self, aborter: Option<Arc<Aborter>>) {
+        self.aborter = aborter;
+    }
+
+    /// Logs streams opened from now on; None: no more.
+    pub fn set_log(&mut self, log: Option<LogTarget>) {
+        self.log = log;
     }
 
     pub(super) fn protocols(&self) -> &[String] {
@@ -250,19 +327,95 @@ impl Options {
         &self.headers
     }
 
-    pub(super) fn limits(&self) -> Limits {
-        let size = |place: usize| usize::try_from(self.values[place]).unwrap_or(usize::MAX);
-        let number = |place: usize| self.values[place].unsigned_abs();
-        Limits {
-            open_timeout_ms: number(OPEN_TIMEOUT_MS),
-            close_timeout_ms: number(CLOSE_TIMEOUT_MS),
-            max_message_size: number(MAX_MESSAGE_SIZE),
-            max_header_size: size(MAX_HEADER_SIZE),
-            read_buffer_size: size(READ_BUFFER_SIZE),
-            write_buffer_size: size(WRITE_BUFFER_SIZE),
-            no_delay: self.values[TCP_NODELAY] != 0,
+    pub(super) fn aborter(&self) -> Option<&Arc<Aborter>> {
+        self.aborter.as_ref()
+    }
+
+    pub(super) fn log(&self) -> Option<LogTarget> {
+        self.log.clone()
+    }
+
+    pub(super) fn base_url(&self) -> Option<Url> {
+        self.text(option::BASE_URL).and_then(url::parse_base)
+    }
+
+    pub(super) fn unix_socket(&self) -> Option<&str> {
+        self.text(option::UNIX_SOCKET)
+    }
+
+    /// Whether options contradict each other.
+    pub(super) fn contradicts_itself(&self) -> bool {
+        self.text(option::CLIENT_CERTIFICATE_PEM).is_some() != self.text(option::CLIENT_KEY_PEM).is_some()
+    }
+
+    /// The name that a server's certificate has to be good for.
+    pub(super) fn server_name(&self, host: &Host<String>) -> Option<ServerName<'static>> {
+        match (self.text(option::SERVER_NAME), host) {
+            (Some(name), _) => server_name(name),
+            (None, Host::Domain(name)) => server_name(name),
+            (None, Host::Ipv4(address)) => Some(IpAddr::from(*address).into()),
+            (None, Host::Ipv6(address)) => Some(IpAddr::from(*address).into()),
         }
     }
+
+    /// What TLS is made with: one for these options, or the one of the process.
+    pub(super) fn tls(&self) -> Result<TlsConfig, TlsConfigError> {
+        let pem = |number: u32| self.text(number).map(str::as_bytes);
+        let options = TlsOptions {
+            ca_pem: pem(option::CA_PEM),
+            certificate_pem: pem(option::CLIENT_CERTIFICATE_PEM),
+            key_pem: pem(option::CLIENT_KEY_PEM),
+            accept_invalid_certificates: self.number(option::DANGER_ACCEPT_INVALID_CERTIFICATES) != 0,
+        };
+        let is_default = options.ca_pem.is_none()
+            && options.certificate_pem.is_none()
+            && options.key_pem.is_none()
+            && !options.accept_invalid_certificates;
+        let made = if is_default { &DEFAULT_TLS } else { &self.tls };
+        made.get_or_try_init(|| TlsConfig::new(&options)).cloned()
+    }
+
+    fn number(&self, number: u32) -> i64 {
+        let place = place(number);
+        let set = self.numbers.iter().find(|(at, _)| *at == place);
+        set.map_or(OPTIONS[place].default.unwrap_or_default(), |(_, value)| *value)
+    }
+
+    fn text(&self, number: u32) -> Option<&str> {
+        let place = place(number);
+        self.texts.iter().find(|(at, _)| *at == place).map(|(_, text)| text.as_str())
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        let size = |number: u32| usize::try_from(self.number(number)).unwrap_or(usize::MAX);
+        let number = |number: u32| self.number(number).unsigned_abs();
+        Limits {
+            open_timeout_ms: number(option::OPEN_TIMEOUT_MS),
+            close_timeout_ms: number(option::CLOSE_TIMEOUT_MS),
+            ping_interval_ms: number(option::PING_INTERVAL_MS),
+            pong_timeout_ms: number(option::PONG_TIMEOUT_MS),
+            max_message_size: number(option::MAX_MESSAGE_SIZE),
+            max_header_size: size(option::MAX_HEADER_SIZE),
+            read_buffer_size: size(option::READ_BUFFER_SIZE),
+            write_buffer_size: size(option::WRITE_BUFFER_SIZE),
+            no_delay: self.number(option::TCP_NODELAY) != 0,
+            spin_us: u64::try_from(self.number(option::SPIN_US)).unwrap_or(0),
+        }
+    }
+}
+
+/// A later value replaces.
+fn set<T>(values: &mut Vec<(usize, T)>, place: usize, value: T) {
+    match values.iter_mut().find(|(at, _)| *at == place) {
+        Some((_, old)) => *old = value,
+        None => values.push((place, value)),
+    }
+}
+
+/// Whether the system takes it as the path of a socket: a field of 108 bytes with the NUL at its end.
+fn is_unix_path(path: &str) -> bool {
+    const PATH_SIZE_MAX: usize = 107;
+    !path.is_empty() && path.len() <= PATH_SIZE_MAX && !path.contains('\0')
 }
 
 /// The numbers that one stream lives by.
@@ -270,11 +423,14 @@ impl Options {
 pub(super) struct Limits {
     pub open_timeout_ms: u64,
     pub close_timeout_ms: u64,
+    pub ping_interval_ms: u64,
+    pub pong_timeout_ms: u64,
     pub max_message_size: u64,
     pub max_header_size: usize,
     pub read_buffer_size: usize,
     pub write_buffer_size: usize,
     pub no_delay: bool,
+    pub spin_us: u64,
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
 //! Waiting for more than one thing, and for the end.
 
-use super::pump::{Goal, Pumped};
+use super::pump::Goal;
 use super::read::{Driving, Patience, Slept, can_own};
-use super::read_word::{ENDED, FREED, INTERNAL, OWNER, QUEUED};
+use super::read_word::{CANCELLED, ENDED, FREED, INTERNAL, OWNER, QUEUED};
 use super::status::Status;
 use super::timeout::Timeout;
 use super::{CLOSED, EVENTS, OPENED, READABLE, READABLE_SOME, Stream, WRITABLE};
 
 /// Events that only the owner of the read word brings about.
-const DRIVEN: u32 = READABLE | READABLE_SOME | OPENED;
+pub(super) const DRIVEN: u32 = READABLE | READABLE_SOME | OPENED;
 
 /// What to pump for.
-fn goal_of(events: u32) -> Goal {
+pub(super) fn goal_of(events: u32) -> Goal {
     if events & READABLE_SOME != 0 {
         Goal::Part
     } else if events & READABLE != 0 {
@@ -19,11 +19,6 @@ fn goal_of(events: u32) -> Goal {
     } else {
         Goal::Open
     }
-}
-
-/// Every event where the stream has ended.
-fn ended(pumped: &Pumped) -> u32 {
-    if matches!(pumped, Pumped::Ended) { u32::MAX } else { 0 }
 }
 
 impl Stream {
@@ -44,8 +39,7 @@ impl Stream {
                 Some(mut driving) => {
                     let side = driving.side();
                     let pumped = self.pump(side, goal_of(events), is_last_look || !side.is_drained);
-                    let holding = self.events_holding(events, side.has_queued(), side.has_part())
-                        | (READABLE | READABLE_SOME) & events & ended(&pumped);
+                    let holding = self.events_in_hand(events, side, &pumped);
                     if holding != 0 || is_last_look {
                         driving.leave();
                         return self.polled(holding);
@@ -89,7 +83,10 @@ impl Stream {
     fn polled(&self, holding: u32) -> (Status, u32) {
         match holding {
             _ if self.is_freed() => (Status::State, 0),
-            0 => (Status::Again, 0),
+            0 => {
+                self.quieten_descriptor();
+                (Status::Again, 0)
+            }
             holding => (Status::Ok, holding),
         }
     }
@@ -100,7 +97,7 @@ impl Stream {
     }
 
     /// Where WRITABLE is asked for: says that somebody waits for it, and whether it holds.
-    fn note_writable(&self, events: u32) -> bool {
+    pub(super) fn note_writable(&self, events: u32) -> bool {
         if events & WRITABLE == 0 {
             return false;
         }
@@ -109,7 +106,7 @@ impl Stream {
     }
 
     /// Says what is waited for, and whether to look again at once.
-    fn note_waiting(&self, events: u32) -> bool {
+    pub(super) fn note_waiting(&self, events: u32) -> bool {
         if events & DRIVEN != 0 {
             self.read.wait();
         }
@@ -119,9 +116,9 @@ impl Stream {
     }
 
     /// Which of the events hold now. Who owns the read word says what it has found.
-    fn events_holding(&self, events: u32, has_message: bool, has_part: bool) -> u32 {
+    pub(super) fn events_holding(&self, events: u32, has_message: bool, has_part: bool) -> u32 {
         let word = self.read.load();
-        let has_message = has_message || word & (QUEUED | ENDED | FREED) != 0;
+        let has_message = has_message || word & (QUEUED | CANCELLED | ENDED | FREED) != 0;
         let mut holding = 0;
         let mut note = |event: u32, holds: bool| holding |= if holds { event } else { 0 };
         note(OPENED, self.opened_status().is_some());
@@ -157,6 +154,7 @@ impl Stream {
                 return info.status;
             }
             if timeout.is_zero() {
+                self.quieten_descriptor();
                 return Status::Again;
             }
             let deadline = *deadline.get_or_insert_with(|| {

@@ -3,10 +3,11 @@
 
 use super::read::Driving;
 use super::read_side::{Decoded, MESSAGE_COST, Message, ReadSide};
-use super::read_word::{DISCARD, ENDED, FREED, Reading};
-use super::{Ending, Stream};
+use super::read_word::{CANCELLED, DISCARD, ENDED, FREED, Reading};
+use super::{Ending, READABLE, Stream, log};
 use crate::net::transport::Received;
 use crate::proto::failure::Failure;
+use std::sync::atomic::Ordering;
 
 /// How many receives one turn makes: then the internal thread has others to serve, and a caller looks at its time. What is
 /// left is reported at once by whatever waits for it.
@@ -25,6 +26,8 @@ pub(super) enum Goal {
     Queue,
     /// A part of a message, or a message.
     Part,
+    /// The message at the head whole, then what fits below the mark: an event asks for it, but no thread.
+    Head,
     /// What fits below the mark: nobody asks for it now.
     Mark,
     /// The end of the opening handshake.
@@ -64,8 +67,13 @@ impl Stream {
             }
             left -= 1;
             let budget = self.budget(side, goal);
-            match side.receive(budget) {
+            let received = side.receive(budget);
+            if side.is_secure {
+                self.see_to_security(side);
+            }
+            match received {
                 Ok((Received::Bytes { size, .. }, Decoded::Starved)) => {
+                    self.note_received(size);
                     // Empty fragments are decoded without a word, two bytes each.
                     frames_left = frames_left.saturating_sub(size / BYTES_PER_FRAME);
                 }
@@ -74,12 +82,16 @@ impl Stream {
                     self.see_to_end(side, None);
                     return Pumped::Ended;
                 }
-                Ok((_, Decoded::Message(message))) => {
+                Ok((received, Decoded::Message(message))) => {
+                    self.note_direct(received);
                     if let Some(pumped) = self.take_message(side, goal, message) {
                         return pumped;
                     }
                 }
-                Ok((_, decoded)) => self.see_to(side, decoded),
+                Ok((received, decoded)) => {
+                    self.note_direct(received);
+                    self.see_to(side, decoded);
+                }
                 Err(error) => {
                     self.see_to_end(side, Some(&error));
                     return Pumped::Ended;
@@ -108,8 +120,12 @@ impl Stream {
             if goal == Goal::Open {
                 return Some(Pumped::Reached);
             }
+            if word & CANCELLED != 0 {
+                // R13: what is queued is thrown away, too.
+                side.clear_queue();
+            }
             if word & DISCARD != 0 && !side.is_discarding && !side.is_over {
-                self.start_discarding(side);
+                self.start_discarding(side, word & CANCELLED == 0);
             }
             match goal {
                 Goal::Message => {
@@ -151,7 +167,12 @@ impl Stream {
 
     /// How many bytes of messages may still be taken in: the mark bounds what nobody asked for.
     pub(super) fn budget(&self, side: &ReadSide, goal: Goal) -> usize {
-        if goal != Goal::Mark || side.is_discarding || side.is_over {
+        let is_bounded = match goal {
+            Goal::Mark | Goal::Part => true,
+            Goal::Head => side.has_queued(),
+            Goal::Message | Goal::Queue | Goal::Open => false,
+        };
+        if !is_bounded || side.is_discarding || side.is_over {
             return usize::MAX;
         }
         // Input that is not decoded stays held whether it is decoded or not.
@@ -163,35 +184,64 @@ impl Stream {
         if side.is_discarding {
             return None;
         }
+        self.note_message(side, &message);
         if goal == Goal::Message && !side.has_queued() {
             return Some(Pumped::Message(message));
         }
-        if !side.push(message, goal == Goal::Mark) {
+        if !side.push(message, matches!(goal, Goal::Mark | Goal::Head)) {
             self.see_to(side, Decoded::NoMemory);
         }
         None
     }
 
+    /// Counts and logs a message that took the longer way.
+    pub(super) fn note_message(&self, side: &mut ReadSide, message: &Message) {
+        side.count(message);
+        self.log(log::TRACE, || {
+            format!("received a {:?} message of {} bytes", message.kind, message.payload.len())
+        });
+    }
+
+    /// Bytes have come: the count that pings are judged by.
+    fn note_received(&self, size: usize) {
+        // Only the owner of the read word writes it.
+        let received = self.wire_received.load(Ordering::Relaxed) + size as u64;
+        self.wire_received.store(received, Ordering::Relaxed);
+    }
+
+    fn note_direct(&self, received: Received) {
+        if let Received::Bytes { size, .. } = received {
+            self.note_received(size);
+        }
+    }
+
     /// A local close: what came before is kept, what comes later is dropped (decision 14).
-    fn start_discarding(&self, side: &mut ReadSide) {
+    fn start_discarding(&self, side: &mut ReadSide, keeps: bool) {
+        if keeps {
+            self.keep_those_here(side);
+        }
+        side.discard();
+    }
+
+    fn keep_those_here(&self, side: &mut ReadSide) {
         loop {
             match side.decode(usize::MAX) {
                 Decoded::Message(message) => {
+                    self.note_message(side, &message);
                     if !side.push(message, true) {
                         self.see_to(side, Decoded::NoMemory);
-                        break;
+                        return;
                     }
                 }
-                Decoded::Starved | Decoded::Full => break,
+                Decoded::Starved | Decoded::Full => return,
                 decoded => {
                     self.see_to(side, decoded);
                     if side.is_over {
-                        break;
+                        return;
                     }
                 }
             }
         }
-        side.discard();
     }
 
     /// Sees to what was decoded beside messages.
@@ -200,6 +250,8 @@ impl Stream {
     pub(super) fn see_to(&self, side: &mut ReadSide, decoded: Decoded) {
         match decoded {
             Decoded::Ping => {
+                side.received.pings += 1;
+                self.log(log::TRACE, || "received a ping".to_owned());
                 let mut control = self.control();
                 if control.is_open() && control.peer_close.is_none() {
                     // Answered together when the input is used up, or when no further one can be kept.
@@ -210,6 +262,10 @@ impl Stream {
                         self.serve_posted();
                     }
                 }
+            }
+            Decoded::Pong => {
+                self.log(log::TRACE, || "received a pong".to_owned());
+                self.handle_pong(side.decoder.control_payload());
             }
             Decoded::Close(code) => {
                 self.handle_close_received(code, side.decoder.close_reason());
@@ -235,16 +291,24 @@ impl Stream {
             self.handle_transport_ended(error);
         }
         side.finish();
+        self.detach_socket(&mut self.control());
     }
 
     /// The internal thread drives: decodes and receives up to the mark, then leaves the socket to the poller.
     pub(super) fn drive_internally(&self, held: Reading<'_, ReadSide>) {
         let mut driving = Driving::new(self, held, false);
+        if self.is_delivering() {
+            // The message callback is the reader: what it is given it has to have asked for.
+            driving.leave_as(true, false);
+            self.run_callbacks();
+            return;
+        }
         let side = driving.side();
-        let pumped = self.pump(side, Goal::Mark, true);
+        let goal = if self.waiters.is_demanded(READABLE) { Goal::Head } else { Goal::Mark };
+        let pumped = self.pump(side, goal, true);
         side.compact_queue();
         side.release_memory();
-        if matches!(pumped, Pumped::Starved) && !side.input().is_empty() {
+        if matches!(pumped, Pumped::Starved) && side.has_input() {
             // The turn has ended before the input: the next one, after others had theirs.
             self.runtime.take_over(self.key);
         }

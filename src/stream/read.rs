@@ -6,7 +6,7 @@
 use super::pump::{Goal, Pumped};
 use super::read_side::{Decoded, Message, ReadSide};
 use super::read_word::{
-    CALLER, DETACHED, DISCARD, ENDED, FREED, Leave, OWNER, QUEUED, READER, Reading, THROTTLED,
+    CALLER, CANCELLED, DETACHED, DISCARD, ENDED, FREED, Leave, OWNER, QUEUED, READER, Reading, THROTTLED,
 };
 use super::status::Status;
 use super::timeout::{Deadline, Timeout};
@@ -14,6 +14,8 @@ use super::waiters::{NoSleep, Ticket};
 use super::{CLOSED, OPENED, READABLE, READABLE_SOME, Stream};
 use crate::net::sys;
 use std::os::fd::RawFd;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// How often a call that must not wait yields to the internal thread, and for how many milliseconds it sleeps after that,
 /// before it goes without what that thread may be about to find.
@@ -68,18 +70,25 @@ impl<'a> Driving<'a> {
         let leave = Leave {
             reader: self.reader,
             queued: held.has_queued(),
-            throttled: throttled
-                || (stream.read.load() & THROTTLED != 0 && stream.budget(&held, Goal::Mark) == 0),
+            throttled: !stream.waiters.is_calling(READABLE)
+                && (throttled
+                    || (stream.read.load() & THROTTLED != 0 && stream.budget(&held, Goal::Mark) == 0)),
             armed,
             detached: held.transport.is_none(),
-            pending: held.has_chunk(),
+            pending: held.is_pending(),
         };
+        let has_left = held.has_left(stream.waiters.is_demanded(READABLE_SOME));
         let left = stream.read.leave(held, leave);
         if left.list {
             stream.runtime.list(stream.key);
         }
         if left.wake {
-            stream.waiters.wake(OPENED | READABLE | READABLE_SOME);
+            stream.notify(OPENED | READABLE | READABLE_SOME);
+        } else if leave.queued && stream.waiters.is_calling(READABLE) {
+            stream.runtime.call_back(stream.key);
+        }
+        if left.descriptor && has_left {
+            stream.raise_descriptor();
         }
         if left.ended && !leave.detached && !armed {
             stream.runtime.nudge(stream.key);
@@ -153,7 +162,7 @@ impl Stream {
                 let mut driving = Driving::new(self, held, true);
                 let side = driving.side();
                 // While the handshake lasts or after the end the word has refused, or there is no chunk.
-                if !side.has_queued() {
+                if side.is_plain() {
                     if let Some(message) = side.take_short() {
                         driving.leave_quietly(false);
                         take(message);
@@ -177,8 +186,15 @@ impl Stream {
     #[inline(never)]
     fn read_here(&self, mut driving: Driving<'_>, timeout: Timeout) -> Result<Message, Status> {
         let side = driving.side();
+        if side.is_parted() {
+            driving.leave();
+            return Err(Status::State);
+        }
         let message = side.pop().or_else(|| match side.decode(usize::MAX) {
-            Decoded::Message(message) => Some(message),
+            Decoded::Message(message) => {
+                self.note_message(side, &message);
+                Some(message)
+            }
             decoded => {
                 self.see_to(side, decoded);
                 None
@@ -192,6 +208,17 @@ impl Stream {
             }
             None => self.read_slowly(Some(driving), timeout),
         }
+    }
+
+    /// A whole message, with everything that may be in its way.
+    #[cold]
+    #[inline(never)]
+    fn read_slowly<'a>(&'a self, driving: Option<Driving<'a>>, timeout: Timeout) -> Result<Message, Status> {
+        self.read_with(driving, timeout, Goal::Message, |side, pumped| match pumped {
+            Pumped::Message(message) => Some(Ok(message)),
+            Pumped::Ended => self.take_last(side),
+            _ => None,
+        })
     }
 
     /// `wsstream_read_many`.
@@ -220,11 +247,15 @@ impl Stream {
         };
         let mut driving = Driving::new(self, held, true);
         let side = driving.side();
-        for _ in 0..capacity {
-            let message = match side.pop().or_else(|| side.take_short()) {
+        for _ in 0..if side.is_parted() { 0 } else { capacity } {
+            let message = match side.pop().or_else(|| if side.is_plain() { side.take_short() } else { None })
+            {
                 Some(message) => message,
                 None => match side.decode(usize::MAX) {
-                    Decoded::Message(message) => message,
+                    Decoded::Message(message) => {
+                        self.note_message(side, &message);
+                        message
+                    }
                     decoded => {
                         // The next call finds what is behind it.
                         self.see_to(side, decoded);
@@ -242,9 +273,14 @@ impl Stream {
         driving.leave_quietly(is_queued);
     }
 
-    #[cold]
-    #[inline(never)]
-    fn read_slowly<'a>(&'a self, driving: Option<Driving<'a>>, timeout: Timeout) -> Result<Message, Status> {
+    /// The longer way of every call that reads: pumps towards `goal` until `take` has an answer.
+    pub(super) fn read_with<'a, T>(
+        &'a self,
+        driving: Option<Driving<'a>>,
+        timeout: Timeout,
+        goal: Goal,
+        mut take: impl FnMut(&mut ReadSide, Pumped) -> Option<Result<T, Status>>,
+    ) -> Result<T, Status> {
         crate::fault::point("stream.read");
         let _inside = self.inside();
         let mut driving = driving;
@@ -260,10 +296,17 @@ impl Stream {
             let mut own = match driving.take().map_or_else(|| self.try_own(), Some) {
                 Some(own) => own,
                 None => {
-                    match self.follow(READABLE, &mut deadline, timeout, is_last_look, &mut patience, || false)
-                    {
+                    if self.read.load() & (CANCELLED | FREED) == CANCELLED {
+                        return Err(Status::Done);
+                    }
+                    match self.follow(READABLE, &mut deadline, timeout, is_last_look, &mut patience, || {
+                        self.read.load() & CANCELLED != 0
+                    }) {
                         Slept::Woken => {}
-                        Slept::Over => return Err(Status::Again),
+                        Slept::Over => {
+                            self.quieten_descriptor();
+                            return Err(Status::Again);
+                        }
                         Slept::Resource => return Err(Status::Resource),
                     }
                     continue;
@@ -273,14 +316,24 @@ impl Stream {
             own.reader = true;
             // A socket that was emptied is asked again after `poll` has seen something, not before.
             let receives = is_last_look || !own.side().is_drained;
-            let result = match self.pump(own.side(), Goal::Message, receives) {
-                Pumped::Message(message) => Some(Ok(message)),
-                Pumped::Ended => self.take_last(own.side()),
-                _ if is_last_look => Some(Err(Status::Again)),
-                _ => None,
+            let is_parted = goal == Goal::Message && own.side().is_parted() && !self.is_lost();
+            let mut result = match self.read.load() & (CANCELLED | FREED) {
+                // R13: at once; what is here is no longer to be read.
+                CANCELLED => Some(Err(Status::Done)),
+                _ if is_parted => Some(Err(Status::State)),
+                _ => {
+                    let pumped = self.pump(own.side(), goal, receives);
+                    take(own.side(), pumped)
+                }
             };
+            if result.is_none() && is_last_look {
+                result = Some(Err(Status::Again));
+            }
             if let Some(result) = result {
                 own.leave();
+                if matches!(result, Err(Status::Again)) {
+                    self.quieten_descriptor();
+                }
                 return result;
             }
             match self.sleep_as_owner(own.side(), READABLE, &mut deadline, timeout, || false) {
@@ -357,9 +410,10 @@ impl Stream {
         is_there: impl FnOnce() -> bool,
     ) -> Slept {
         self.send_held_back();
+        self.note_statistics(side);
         let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
         // A turn may have ended before the input: then no sleep, but a look at the time and at `wake`.
-        let has_input = !side.input().is_empty();
+        let has_input = side.has_input();
         if has_input && deadline.remaining_ms().is_none() {
             return Slept::Over;
         }
@@ -367,7 +421,10 @@ impl Stream {
         let discards = side.is_discarding;
         let slept = self.wait_for(events, events | READABLE | CLOSED, socket, deadline, || {
             let word = self.read.load();
-            has_input || word & (ENDED | FREED) != 0 || (word & DISCARD != 0 && !discards) || is_there()
+            has_input
+                || word & (CANCELLED | ENDED | FREED) != 0
+                || (word & DISCARD != 0 && !discards)
+                || is_there()
         });
         // Even where another thread woke this one, the socket may have something.
         side.is_drained = false;
@@ -388,28 +445,64 @@ impl Stream {
             descriptors[1] = sys::poll_fd(descriptor, read, write);
             used = 2;
         }
+        let descriptors = &mut descriptors[..used];
         // A failure of poll itself ends as a look at what there is.
-        let _ = sys::poll(&mut descriptors[..used], timeout_ms);
+        if self.limits.spin_us == 0 || !self.spin(descriptors, deadline) {
+            let _ = sys::poll(descriptors, timeout_ms);
+        }
         if descriptors[0].revents != 0 {
             ticket.wake().clear();
         }
         true
     }
 
+    /// Looks again and again, for as long as the program allows; false: nothing was seen.
+    fn spin(&self, descriptors: &mut [sys::PollFd], deadline: Deadline) -> bool {
+        static PROCESSORS: OnceLock<usize> = OnceLock::new();
+        if *PROCESSORS.get_or_init(sys::processors) == 1 {
+            // Whoever is waited for could not come.
+            return false;
+        }
+        let until = Instant::now() + Duration::from_micros(self.limits.spin_us);
+        while Instant::now() < until && deadline.remaining_ms().is_some() {
+            let is_seen =
+                sys::poll(descriptors, 0).is_ok() && descriptors.iter().any(|seen| seen.revents != 0);
+            if is_seen {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
     /// The stream has ended: the next of what is still to be read, or the status of the end. None: not yet.
-    fn take_last(&self, side: &mut ReadSide) -> Option<Result<Message, Status>> {
-        if self.read.load() & FREED != 0 {
-            return Some(Err(Status::State));
+    pub(super) fn take_last(&self, side: &mut ReadSide) -> Option<Result<Message, Status>> {
+        self.take_last_with(side, ReadSide::pop)
+    }
+
+    /// The same for any way of taking what is still to be read.
+    pub(super) fn take_last_with<T>(
+        &self,
+        side: &mut ReadSide,
+        take: impl FnOnce(&mut ReadSide) -> Option<T>,
+    ) -> Option<Result<T, Status>> {
+        match self.read.load() {
+            word if word & FREED != 0 => return Some(Err(Status::State)),
+            word if word & CANCELLED != 0 => return Some(Err(Status::Done)),
+            _ => {}
         }
         let info = self.closed.info()?;
-        if info.clean || info.code != 1006 {
-            if let Some(message) = side.pop() {
-                return Some(Ok(message));
-            }
-        } else {
+        if self.is_lost() {
             side.clear_queue();
+        } else if let Some(taken) = take(side) {
+            return Some(Ok(taken));
         }
         Some(Err(if info.clean { Status::Done } else { info.status }))
+    }
+
+    /// Whether what is queued is lost: the connection ended without a Close of the peer (R07).
+    fn is_lost(&self) -> bool {
+        self.closed.info().is_some_and(|info| !info.clean && info.code == 1006)
     }
 
     /// Whether a read call or a driving thread of the program is inside.

@@ -5,7 +5,7 @@
 
 use crate::memory::{Chunk, Slice, pool};
 use crate::net::Transport;
-use crate::net::transport::Received;
+use crate::net::transport::Received as Reception;
 use crate::proto::decoder::{Decoder, Event, Span};
 use crate::proto::failure::Failure;
 use crate::proto::handshake::{Progress, ResponseReader};
@@ -39,12 +39,43 @@ pub struct Message {
 struct Partial {
     kind: Kind,
     bytes: Chunk,
+    /// What of the bytes was handed out in parts.
+    given: usize,
+}
+
+impl Partial {
+    /// The bytes that were not handed out.
+    fn rest(&self) -> &[u8] {
+        &self.bytes.filled()[self.given..]
+    }
+}
+
+/// A part of a message as `read_some` hands it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Text or binary.
+    pub kind: Kind,
+    /// It is the last of its message.
+    pub fin: bool,
+    /// Its bytes.
+    pub size: usize,
+    /// Further bytes of the message that are here.
+    pub available: usize,
+}
+
+/// What was received, counted by the owner of the read word.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Received {
+    pub messages: u64,
+    pub payload: u64,
+    pub pings: u64,
 }
 
 /// What decoding has met.
 pub(super) enum Decoded {
     Message(Message),
     Ping,
+    Pong,
     /// A frame, or a part of one, that nobody has to know of.
     Unremarkable,
     Close(Option<u16>),
@@ -72,6 +103,17 @@ pub(super) struct ReadSide {
     partial: Option<Partial>,
     queue: VecDeque<Message>,
     queued_size: usize,
+    /// What of the first message in the queue was handed out in parts.
+    queue_given: usize,
+    /// The message at the head was handed out in parts, and not its last one.
+    is_parted: bool,
+    /// TLS is spoken.
+    pub is_secure: bool,
+    /// The opening handshake begins when TLS is done.
+    pub awaits_security: bool,
+    /// Each message is logged, so none takes the short way.
+    pub is_traced: bool,
+    pub received: Received,
     /// Pongs were kept for the holder of the write word, who was not told yet.
     pub has_pongs: bool,
     /// Messages that arrive are dropped.
@@ -93,6 +135,12 @@ impl ReadSide {
             partial: None,
             queue: VecDeque::new(),
             queued_size: 0,
+            queue_given: 0,
+            is_parted: false,
+            is_secure: false,
+            awaits_security: false,
+            is_traced: false,
+            received: Received::default(),
             has_pongs: false,
             is_discarding: false,
             is_over: false,
@@ -111,6 +159,11 @@ impl ReadSide {
         self.chunk.is_some()
     }
 
+    /// The same, with what TLS holds.
+    pub fn is_pending(&self) -> bool {
+        self.has_chunk() || self.has_input()
+    }
+
     /// Gives what came to the reader of the opening handshake's answer; None: more has to be received.
     pub fn read_opening(&mut self) -> Option<Progress> {
         let input = &self.chunk.as_ref()?.filled()[self.start..];
@@ -127,13 +180,47 @@ impl ReadSide {
 
     /// Bytes held for a reader: what the mark counts.
     pub fn held(&self) -> usize {
-        let partial = self.partial.as_ref().map_or(0, |partial| partial.bytes.len());
+        let partial = self.partial.as_ref().map_or(0, |partial| partial.rest().len());
         self.queued_size + partial + self.input().len()
     }
 
     /// Whether a part of a message is here that is not all here.
     pub fn has_part(&self) -> bool {
-        self.partial.as_ref().is_some_and(|partial| !partial.bytes.is_empty())
+        self.partial.as_ref().is_some_and(|partial| !partial.rest().is_empty())
+    }
+
+    /// Whether a further look may find something without the socket.
+    pub fn has_input(&self) -> bool {
+        !self.input().is_empty() || self.transport.as_ref().is_some_and(|transport| transport.has_input())
+    }
+
+    /// Whether something is left behind that the socket does not show; `part`: parts of messages count.
+    pub fn has_left(&self, part: bool) -> bool {
+        self.has_queued() || self.has_input() || (part && self.has_part())
+    }
+
+    /// Whether a message was begun to be handed out in parts.
+    #[inline]
+    pub fn is_parted(&self) -> bool {
+        self.is_parted
+    }
+
+    /// Counts a message that is handed out or queued.
+    #[inline]
+    pub fn count(&mut self, message: &Message) {
+        self.received.messages += 1;
+        self.received.payload += message.payload.len() as u64;
+    }
+
+    /// Messages that were decoded ahead, and bytes that are held for the reader.
+    pub fn unread(&self) -> (usize, usize) {
+        (self.queue.len(), self.held() - self.queue.len() * MESSAGE_COST)
+    }
+
+    /// Whether the next message may be taken the short way.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.queue.is_empty() && !self.is_traced
     }
 
     #[inline]
@@ -172,16 +259,66 @@ impl ReadSide {
         true
     }
 
+    /// The message is the next one again; its place was never given back.
+    pub fn push_front(&mut self, message: Message) {
+        self.queued_size += message.payload.len() + MESSAGE_COST;
+        self.queue.push_front(message);
+    }
+
     /// Throws away what was decoded ahead.
     pub fn clear_queue(&mut self) {
         self.queue = VecDeque::new();
         self.queued_size = 0;
+        self.queue_given = 0;
+        self.is_parted = self.is_parted && self.partial.is_some();
+    }
+
+    /// Hands out the next bytes of the message at the head, at most so many; with 0 nothing is taken. None: none are here.
+    pub fn take_some(&mut self, capacity: usize, copy: &mut dyn FnMut(&[u8])) -> Option<Part> {
+        if let Some(Message { kind, payload }) = self.queue.front() {
+            let (kind, rest) = (*kind, &payload[self.queue_given..]);
+            let size = rest.len().min(capacity);
+            let available = rest.len() - size;
+            copy(&rest[..size]);
+            let fin = capacity > 0 && available == 0;
+            self.queue_given += size;
+            self.queued_size -= size;
+            self.is_parted = !fin && (self.is_parted || size > 0);
+            if fin {
+                self.queue.pop_front();
+                self.queued_size -= MESSAGE_COST;
+                self.queue_given = 0;
+            }
+            return Some(Part { kind, fin, size, available });
+        }
+        let partial = self.partial.as_mut().filter(|partial| !partial.rest().is_empty())?;
+        let size = partial.rest().len().min(capacity);
+        let available = partial.rest().len() - size;
+        copy(&partial.rest()[..size]);
+        partial.given += size;
+        self.is_parted |= size > 0;
+        let kind = partial.kind;
+        if partial.given >= available {
+            self.forget_given();
+        }
+        Some(Part { kind, fin: false, size, available })
+    }
+
+    /// Gives back the place of what was handed out. Each byte handed out pays for at most one that moves.
+    fn forget_given(&mut self) {
+        let Some(partial) = self.partial.as_mut() else { return };
+        if partial.rest().is_empty() && partial.bytes.clear() {
+            partial.given = 0;
+        } else if let Some(mut rest) = pool::take(partial.rest().len()) {
+            rest.append(partial.rest());
+            *partial = Partial { kind: partial.kind, bytes: rest, given: 0 };
+        }
     }
 
     /// Nothing further is decoded: what came and what still comes is thrown away.
     pub fn finish(&mut self) {
         self.is_over = true;
-        self.partial = None;
+        self.drop_partial();
         self.chunk = None;
         self.start = 0;
     }
@@ -189,8 +326,14 @@ impl ReadSide {
     /// Messages that arrive from now on are dropped, the one half received among them.
     pub fn discard(&mut self) {
         self.is_discarding = true;
-        self.partial = None;
+        self.drop_partial();
         self.decoder.discard_data();
+    }
+
+    fn drop_partial(&mut self) {
+        self.partial = None;
+        // What is handed out in parts is at the head: of the queue, else it was this.
+        self.is_parted &= self.has_queued();
     }
 
     /// Gives back what an idle stream need not have.
@@ -219,6 +362,8 @@ impl ReadSide {
         let base = self.start;
         let (kind, payload) = self.decoder.decode_short(chunk.filled().get(base..)?)?;
         self.start = base + payload.end;
+        self.received.messages += 1;
+        self.received.payload += payload.len() as u64;
         let payload = match payload.is_empty() {
             true => Slice::empty(),
             false => chunk.slice(base + payload.start, base + payload.end),
@@ -262,7 +407,7 @@ impl ReadSide {
                 }
             }
             Event::Message { .. } => unreachable!("handed out by decode"),
-            Event::Pong => Decoded::Unremarkable,
+            Event::Pong => Decoded::Pong,
             Event::Ping => Decoded::Ping,
             Event::Close { code } => Decoded::Close(code),
             Event::Fail(failure) => Decoded::Fail(failure),
@@ -284,7 +429,7 @@ impl ReadSide {
         if first {
             let expected = usize::try_from(self.decoder.payload_remaining()).unwrap_or(usize::MAX);
             let capacity = bytes.len() + expected.min(bytes.len().max(CHUNK_SIZE_MIN));
-            self.partial = Some(Partial { kind, bytes: pool::take(capacity).ok_or(NoMemory)? });
+            self.partial = Some(Partial { kind, bytes: pool::take(capacity).ok_or(NoMemory)?, given: 0 });
         }
         let Some(partial) = self.partial.as_mut() else { return Ok(None) };
         reserve(&mut partial.bytes, bytes.len())?;
@@ -293,9 +438,9 @@ impl ReadSide {
     }
 
     fn finish_partial(&mut self) -> Option<Message> {
-        let Partial { kind, bytes } = self.partial.take()?;
+        let Partial { kind, bytes, given } = self.partial.take()?;
         let size = bytes.len();
-        let payload = if size == 0 { Slice::empty() } else { bytes.into_slice(0, size) };
+        let payload = if size == given { Slice::empty() } else { bytes.into_slice(given, size) };
         Some(Message { kind, payload })
     }
 
@@ -308,19 +453,19 @@ impl ReadSide {
 
     /// Receives once, at most `budget` bytes where they belong to a message. `Decoded` is what a direct receive has
     /// met; else Starved, and the input is to be decoded.
-    pub fn receive(&mut self, budget: usize) -> io::Result<(Received, Decoded)> {
+    pub fn receive(&mut self, budget: usize) -> io::Result<(Reception, Decoded)> {
         if self.is_direct() && budget > 0 && !self.is_over {
             return self.receive_direct(budget);
         }
-        let Some(transport) = &self.transport else { return Ok((Received::End, Decoded::Starved)) };
+        let Some(transport) = &self.transport else { return Ok((Reception::End, Decoded::Starved)) };
         let transport = Arc::clone(transport);
         if !self.make_room() {
-            return Ok((Received::Nothing, Decoded::NoMemory));
+            return Ok((Reception::Nothing, Decoded::NoMemory));
         }
-        let Some(chunk) = &mut self.chunk else { return Ok((Received::Nothing, Decoded::NoMemory)) };
+        let Some(chunk) = &mut self.chunk else { return Ok((Reception::Nothing, Decoded::NoMemory)) };
         let room = chunk.spare();
         let received = transport.receive(chunk, room)?;
-        if let Received::Bytes { size, drained } = received {
+        if let Reception::Bytes { size, drained } = received {
             self.is_drained = drained;
             if size == room {
                 self.chunk_size = (self.chunk_size * 4).min(CHUNK_SIZE_MAX);
@@ -337,18 +482,18 @@ impl ReadSide {
         Ok((received, Decoded::Starved))
     }
 
-    fn receive_direct(&mut self, budget: usize) -> io::Result<(Received, Decoded)> {
+    fn receive_direct(&mut self, budget: usize) -> io::Result<(Reception, Decoded)> {
         let expected = usize::try_from(self.decoder.payload_remaining()).unwrap_or(usize::MAX);
         let (Some(transport), Some(partial)) = (&self.transport, &mut self.partial) else {
-            return Ok((Received::End, Decoded::Starved));
+            return Ok((Reception::End, Decoded::Starved));
         };
         let wanted = expected.min(partial.bytes.len().max(CHUNK_SIZE_MAX)).min(budget);
         if partial.bytes.spare() == 0 && reserve(&mut partial.bytes, wanted).is_err() {
-            return Ok((Received::Nothing, Decoded::NoMemory));
+            return Ok((Reception::Nothing, Decoded::NoMemory));
         }
         let before = partial.bytes.len();
         let received = transport.receive(&mut partial.bytes, expected.min(budget))?;
-        let Received::Bytes { drained, .. } = received else {
+        let Reception::Bytes { drained, .. } = received else {
             self.is_drained = true;
             return Ok((received, Decoded::Starved));
         };

@@ -35,6 +35,8 @@ pub const CONNECTING: u64 = 1 << 11;
 pub const DETACHED: u64 = 1 << 12;
 /// Messages that arrive are dropped: the closing handshake was started from this side.
 pub const DISCARD: u64 = 1 << 13;
+/// An event loop receives by its descriptor: whoever leaves something behind that the socket does not show says so there.
+pub const DESCRIPTOR: u64 = 1 << 14;
 /// What one acquisition adds to the counter in the upper bits, by which a sweep sees that somebody was there.
 pub const COUNT: u64 = 1 << 16;
 
@@ -42,7 +44,7 @@ pub const COUNT: u64 = 1 << 16;
 const SLOW: u64 = OWNER | READER | CANCELLED | FREED | ENDED | CONNECTING | DISCARD;
 
 /// States in which an owner that leaves has something to do.
-const LOUD: u64 = WAITER | THROTTLED | CANCELLED | FREED | ENDED | DISCARD;
+const LOUD: u64 = WAITER | THROTTLED | CANCELLED | FREED | ENDED | DISCARD | DESCRIPTOR;
 
 /// The reading half's word with what it guards.
 #[derive(Debug)]
@@ -79,6 +81,8 @@ pub struct Left {
     pub wake: bool,
     /// `closed` has settled: the socket is to be let go.
     pub ended: bool,
+    /// An event loop is to be told of what is left behind.
+    pub descriptor: bool,
 }
 
 impl<T> ReadWord<T> {
@@ -146,9 +150,22 @@ impl<T> ReadWord<T> {
         self.seat.set(WAITER)
     }
 
-    /// Sets state bits (CANCELLED, FREED, ENDED, DISCARD); answers the word before.
+    /// An event came while an event loop receives by its descriptor: the stream goes on the sweep list instead of being
+    /// taken over, so that the loop has its turn first. Answers whether it has to be put there; where somebody owns it,
+    /// that owner's release sees to it.
+    pub fn linger_after_event(&self) -> bool {
+        let lingers = |word: u64| Some((word & !ARMED) | if word & OWNER == 0 { LINGER } else { 0 });
+        self.seat.update(lingers).is_ok_and(|word| word & (OWNER | LINGER) == 0)
+    }
+
+    /// No event loop receives any more.
+    pub fn unwatch(&self) {
+        self.seat.clear(DESCRIPTOR);
+    }
+
+    /// Sets state bits (CANCELLED, FREED, ENDED, DISCARD, DESCRIPTOR); answers the word before.
     pub fn mark(&self, bits: u64) -> u64 {
-        debug_assert!(bits & !(CANCELLED | FREED | ENDED | DISCARD | DETACHED) == 0);
+        debug_assert!(bits & !(CANCELLED | FREED | ENDED | DISCARD | DETACHED | DESCRIPTOR) == 0);
         self.seat.set(bits)
     }
 
@@ -188,9 +205,12 @@ impl<T> ReadWord<T> {
             Some(new)
         });
         match released {
-            Ok(word) => {
-                Left { list: new & !word & LINGER != 0, wake: word & WAITER != 0, ended: word & ENDED != 0 }
-            }
+            Ok(word) => Left {
+                list: new & !word & LINGER != 0,
+                wake: word & WAITER != 0,
+                ended: word & ENDED != 0,
+                descriptor: word & DESCRIPTOR != 0,
+            },
             Err(_) => unreachable!("leaving is never refused"),
         }
     }

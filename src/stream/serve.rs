@@ -7,7 +7,7 @@ use super::control::Control;
 use super::status::Cause;
 use super::write_side::WriteSide;
 use super::write_word::{Unlock, Writing};
-use super::{Ending, Stream, WRITABLE};
+use super::{Ending, Stream, WRITABLE, log};
 use crate::net::Transport;
 use crate::proto::close::CloseRequest;
 use crate::proto::closing::State;
@@ -71,7 +71,7 @@ impl<'a> Locked<'a> {
                 held = served;
             }
             if let (Some(error), false) = (&held.broken, held.is_broken_told) {
-                broken = Some(Ending::system(error));
+                broken = Some(Ending::broken(error));
                 held.is_broken_told = true;
                 transport = held.transport.clone();
             }
@@ -90,7 +90,7 @@ impl<'a> Locked<'a> {
             match stream.write.unlock(held, unlock) {
                 Ok(unlocked) => {
                     if unlocked.wake {
-                        stream.waiters.wake(WRITABLE);
+                        stream.notify(WRITABLE);
                     }
                     if unlocked.list {
                         stream.runtime.list(stream.key);
@@ -161,6 +161,18 @@ impl Stream {
         if side.close_framed.is_some() {
             // Nothing follows our Close.
             control.pongs.clear();
+            control.keepalive.is_due = false;
+        }
+        if control.keepalive.is_due && side.leftover() == 0 && side.broken.is_none() {
+            let payload = control.keepalive.begin_ping();
+            if side.frame_control(Opcode::Ping, &payload).is_err() {
+                let ending = Ending::resource("The system refused memory or random bytes for a ping.");
+                self.serve_failure(side, &mut control, ending, None);
+                return;
+            }
+            self.log(log::TRACE, || "sent a ping".to_owned());
+            side.send();
+            self.note_ping(&mut control, side.leftover() == 0);
         }
         while side.leftover() == 0 && side.broken.is_none() && side.close_framed.is_none() {
             let Some(pong) = control.pongs.pop_front() else { break };

@@ -24,6 +24,14 @@ impl Timeout {
     }
 }
 
+impl Timeout {
+    /// The same as an instant; None: never.
+    #[must_use]
+    pub fn instant(self) -> Option<Instant> {
+        self.deadline().0
+    }
+}
+
 /// When a waiting call gives up; None: never.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(Option<Instant>);

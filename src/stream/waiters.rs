@@ -5,6 +5,7 @@
 
 use crate::net::{Wake, sys};
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 thread_local! {
@@ -48,11 +49,26 @@ struct List {
     waiters: Vec<Waiter>,
     /// Events that `interrupt` was called for while nobody waited for them.
     pending: u32,
+    standing: Standing,
 }
 
-/// The sleeping threads of one stream.
+/// Events that are waited for without a thread that sleeps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standing {
+    /// By callbacks.
+    pub called: u32,
+    /// By the descriptor for event loops.
+    pub watched: u32,
+}
+
+/// The sleeping threads of one stream, and what else waits for its events.
 #[derive(Debug, Default)]
-pub(super) struct Waiters(Mutex<List>);
+pub(super) struct Waiters {
+    list: Mutex<List>,
+    /// What stands, for a look without the lock.
+    called: AtomicU32,
+    watched: AtomicU32,
+}
 
 /// One thread's place among them.
 #[derive(Debug)]
@@ -75,7 +91,7 @@ pub(super) enum NoSleep {
 
 impl Waiters {
     fn list(&self) -> MutexGuard<'_, List> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Enters this thread, about to sleep: its call was asked for some events, and looks again at others too.
@@ -97,13 +113,45 @@ impl Waiters {
         place.is_some_and(|place| list.waiters.swap_remove(place).interrupted)
     }
 
-    /// Wakes who waits for any of these events.
-    pub fn wake(&self, events: u32) {
-        for waiter in &self.list().waiters {
+    /// Wakes who sleeps for any of these events; answers which of them are waited for otherwise.
+    pub fn wake(&self, events: u32) -> Standing {
+        let list = self.list();
+        for waiter in &list.waiters {
             if waiter.events & events != 0 {
                 waiter.wake.raise();
             }
         }
+        let Standing { called, watched } = list.standing;
+        Standing { called: called & events, watched: watched & events }
+    }
+
+    /// Changes what is waited for without a thread. Who changes a stream takes the same lock after its change, so what
+    /// `wake` did not answer is seen by a look after this.
+    pub fn stand(&self, change: impl FnOnce(&mut Standing)) {
+        let mut list = self.list();
+        change(&mut list.standing);
+        self.called.store(list.standing.called, Ordering::Release);
+        self.watched.store(list.standing.watched, Ordering::Release);
+    }
+
+    /// Whether a callback waits for any of these events.
+    pub fn is_calling(&self, events: u32) -> bool {
+        self.called.load(Ordering::Acquire) & events != 0
+    }
+
+    /// Whether a callback or the descriptor asks for any of these events.
+    pub fn is_demanded(&self, events: u32) -> bool {
+        (self.called.load(Ordering::Acquire) | self.watched()) & events != 0
+    }
+
+    /// What the descriptor stands for.
+    pub fn watched(&self) -> u32 {
+        self.watched.load(Ordering::Acquire)
+    }
+
+    /// Whether the lock is free, for the child of a fork: nobody is left there to give it back.
+    pub fn is_intact(&self) -> bool {
+        self.list.try_lock().is_ok()
     }
 
     /// Lets the calls that wait for these events return as if their time had run out; where none does, the next.

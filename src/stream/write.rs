@@ -9,7 +9,7 @@ use super::status::{Initiator, Status};
 use super::timeout::{Deadline, Timeout};
 use super::write_side::{PIECE_SIZE, Refused, WriteSide};
 use super::write_word::{CONNECTING, CTRL, ENDED, FREED, LOCKED, WRITER, Writing};
-use super::{Ending, FLAG_FIN, FLAG_MORE, FLAG_NO_COMPRESS, Stream, WRITABLE};
+use super::{Ending, FLAG_FIN, FLAG_MORE, FLAG_NO_COMPRESS, Stream, WRITABLE, log};
 use crate::proto::opcode::Kind;
 use crate::proto::outgoing::{Frames, Refusal};
 use std::ops::Range;
@@ -77,7 +77,12 @@ impl Stream {
         let mut locked = Locked::new(self, held, true);
         let mark = self.limits.write_buffer_size;
         let side = locked.side();
-        if side.unsent() > mark || part.data.len() > PIECE_SIZE || !part.fin || side.outgoing.is_open() {
+        if side.unsent() > mark
+            || part.data.len() > PIECE_SIZE
+            || !part.fin
+            || side.outgoing.is_open()
+            || self.is_traced
+        {
             return self.write_slowly(Some(locked), part, timeout);
         }
         if side.outgoing.check(part.kind, part.data, true, true).is_err() {
@@ -121,6 +126,9 @@ impl Stream {
             }
         };
         let frames = side.outgoing.accept(accepted);
+        side.sent.messages += u64::from(part.fin);
+        side.sent.payload += part.data.len() as u64;
+        self.log(log::TRACE, || format!("sends {} bytes of a {:?} message", part.data.len(), part.kind));
         side.in_message = part.data.len() > PIECE_SIZE;
         side.unframed = part.data.len();
         let mut progress = Progress { data: part.data, frames, frame: None };
@@ -313,6 +321,7 @@ impl Stream {
             }
             if timeout.is_zero() {
                 locked.unlock(false);
+                self.quieten_descriptor();
                 return Err(Status::Again);
             }
             let deadline = *deadline.get_or_insert_with(|| timeout.deadline());

@@ -18,12 +18,23 @@ pub(super) const PIECE_SIZE: usize = 64 * 1024;
 /// A buffer up to this size is kept while the stream is in use.
 const KEPT_SIZE: usize = 2 * PIECE_SIZE;
 
+/// What was sent, counted by the holder of the write word.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Given {
+    pub messages: u64,
+    pub payload: u64,
+    pub wire: u64,
+}
+
 /// The writing half.
 #[derive(Default)]
 pub(super) struct WriteSide {
     pub transport: Option<Arc<Transport>>,
     out: Vec<u8>,
     head: usize,
+    /// Bytes that TLS has made of what was framed, and the socket has not taken.
+    sealed: usize,
+    pub sent: Given,
     masks: Masks,
     pub outgoing: Outgoing,
     /// Between the header of a frame and the end of its payload: nothing else may be framed.
@@ -52,7 +63,7 @@ impl WriteSide {
     /// Bytes that are framed and not given to the system.
     #[inline]
     pub fn leftover(&self) -> usize {
-        self.out.len() - self.head
+        self.out.len() - self.head + self.sealed
     }
 
     /// Bytes accepted and not given to the system.
@@ -88,7 +99,10 @@ impl WriteSide {
     #[inline]
     pub fn frame_message(&mut self, kind: Kind, data: &[u8]) -> Result<(), Refused> {
         let mask = self.frame(kind.into(), true, data.len())?;
-        self.mask(data, mask)
+        self.mask(data, mask)?;
+        self.sent.messages += 1;
+        self.sent.payload += data.len() as u64;
+        Ok(())
     }
 
     /// Frames a control frame.
@@ -115,26 +129,34 @@ impl WriteSide {
     #[inline]
     pub fn send(&mut self) {
         self.is_blocked = false;
-        if self.leftover() == 0 {
+        let Some(transport) = &self.transport else { return };
+        if self.leftover() == 0 && !transport.has_output() {
             return;
         }
         if self.broken.is_some() {
             self.drop_unsent();
             return;
         }
-        let Some(transport) = &self.transport else { return };
-        match transport.send(&self.out[self.head..]) {
-            Ok(size) => {
-                self.head += size;
-                // A socket that takes a part is full: asking again would only say so.
-                self.is_blocked = self.head < self.out.len();
-                self.forget_sent();
-            }
-            Err(error) => {
-                self.broken = Some(error);
-                self.head = self.out.len();
+        loop {
+            match transport.send(&self.out[self.head..]) {
+                Ok(sent) => {
+                    self.head += sent.taken;
+                    self.sealed = sent.left;
+                    self.sent.wire += sent.taken as u64;
+                    self.is_blocked = sent.blocked;
+                    if sent.blocked || sent.taken == 0 || self.head == self.out.len() {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    self.broken = Some(error);
+                    self.head = self.out.len();
+                    self.sealed = 0;
+                    break;
+                }
             }
         }
+        self.forget_sent();
         if self.head == self.out.len() {
             self.out.clear();
             self.head = 0;
@@ -147,7 +169,7 @@ impl WriteSide {
     /// Gives back the place of what was sent, before it is larger than what is left: a peer that is always a little behind
     /// would let it grow for ever. Each byte sent pays for at most one that moves.
     fn forget_sent(&mut self) {
-        if self.head >= PIECE_SIZE && self.head >= self.leftover() {
+        if self.head >= PIECE_SIZE && self.head >= self.out.len() - self.head {
             self.out.drain(..self.head);
             self.head = 0;
         }
@@ -157,6 +179,7 @@ impl WriteSide {
     pub fn drop_unsent(&mut self) {
         self.out = Vec::new();
         self.head = 0;
+        self.sealed = 0;
         self.unframed = 0;
         self.is_blocked = false;
     }
@@ -166,6 +189,9 @@ impl WriteSide {
         if self.leftover() == 0 {
             self.out = Vec::new();
             self.head = 0;
+        }
+        if let Some(transport) = &self.transport {
+            transport.release_memory();
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A deadline for every test: one that hangs ends the process with the names of those that run.
+//! A deadline for every test: one that hangs ends the process with the names of those that run, and with what every
+//! stream stands on where the library can tell.
 
 use std::io::Write;
 use std::sync::{Mutex, Once, PoisonError};
@@ -46,6 +47,8 @@ fn watch() {
                 let line = format!("still running after {} s: {name}\n", since.elapsed().as_secs());
                 let _ = std::io::stderr().write_all(line.as_bytes());
             }
+            #[cfg(feature = "dump")]
+            wsstream::dump::wsstream_test_dump(2);
             std::process::abort();
         }
     }

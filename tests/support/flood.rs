@@ -17,7 +17,7 @@ pub struct Flood {
 impl Flood {
     /// Sends `first`, then `unit` over and over. `takes`: receives what the client sends as well.
     pub fn begin(connection: Connection, first: &[u8], unit: &[u8], takes: bool) -> Self {
-        let mut socket = connection.socket;
+        let mut socket = connection.socket.tcp;
         socket.write_all(first).expect("the client takes it");
         let share = || socket.try_clone().expect("a descriptor");
         let sent = Arc::new(AtomicUsize::new(0));

@@ -21,6 +21,23 @@ pub use stream::{BINARY, FIN, Info, MORE, Message, NO_CODE, Options, Stream, TEX
 pub use thread::Call;
 pub use wsstream::stream::{Cause, Initiator, Phase, Status};
 
+/// Whether WSSTREAM_TEST_SCHEME asks for wss: the test server's URLs are wss:// then, and so are those of peers that say so.
+pub fn is_secure() -> bool {
+    match std::env::var("WSSTREAM_TEST_SCHEME").as_deref() {
+        Ok("wss") => true,
+        Ok("ws" | "") | Err(_) => false,
+        Ok(other) => panic!("WSSTREAM_TEST_SCHEME is {other}, neither ws nor wss"),
+    }
+}
+
+/// Whether to skip what cannot be shown over TLS, for this reason.
+pub fn plain_only(why: &str) -> bool {
+    if is_secure() {
+        println!("skipped over wss: {why}");
+    }
+    is_secure()
+}
+
 pub const FOREVER: i64 = -1;
 pub const OPENED: u32 = 1;
 pub const READABLE: u32 = 2;

@@ -1,16 +1,26 @@
 //! A server whose every byte a test decides, for what the test server cannot be asked to do.
 
-use super::{deadline, hex};
-use std::io::{Read, Write};
+use super::{deadline, hex, is_secure, server};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub struct Peer {
     listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl Peer {
-    /// Listens; its connections receive into a small buffer if `receive_buffer` says so.
+    /// A peer of the scheme under test: its bytes are those inside TLS, its ends those of TCP.
+    pub fn of_scheme(receive_buffer: Option<usize>) -> Self {
+        Self { tls: is_secure().then(tls_config), ..Self::new(receive_buffer) }
+    }
+
+    /// Listens, always plain; its connections receive into a small buffer if `receive_buffer` says so.
     pub fn new(receive_buffer: Option<usize>) -> Self {
         deadline::begin();
         let socket =
@@ -21,18 +31,24 @@ impl Peer {
         let address: SocketAddr = "127.0.0.1:0".parse().expect("an address");
         socket.bind(&address.into()).expect("a free port");
         socket.listen(64).expect("listens");
-        Self { listener: socket.into() }
+        Self { listener: socket.into(), tls: None }
     }
 
     pub fn url(&self) -> String {
-        format!("ws://{}/", self.listener.local_addr().expect("bound"))
+        let address = self.listener.local_addr().expect("bound");
+        match &self.tls {
+            Some(_) => format!("wss://localhost:{}/", address.port()),
+            None => format!("ws://{address}/"),
+        }
     }
 
     /// A connection whose request has been read.
     pub fn accept(&self) -> Connection {
-        let (mut socket, _) = self.listener.accept().expect("a client");
-        socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a time limit");
-        socket.set_nodelay(true).expect("no delay");
+        let (tcp, _) = self.listener.accept().expect("a client");
+        tcp.set_read_timeout(Some(Duration::from_secs(60))).expect("a time limit");
+        tcp.set_nodelay(true).expect("no delay");
+        let tls = self.tls.clone().map(|config| ServerConnection::new(config).expect("a session"));
+        let mut socket = Socket { tcp, tls };
         let mut request = Vec::new();
         let mut byte = [0];
         while !request.ends_with(b"\r\n\r\n") {
@@ -50,9 +66,71 @@ impl Peer {
     }
 }
 
+fn tls_config() -> Arc<ServerConfig> {
+    #[cfg(not(feature = "ring"))]
+    use rustls::crypto::aws_lc_rs as cryptography;
+    #[cfg(feature = "ring")]
+    use rustls::crypto::ring as cryptography;
+    let certificate = server().pem("server certificate");
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(server().pem("server key").as_bytes()).expect("a key");
+    let config = ServerConfig::builder_with_provider(Arc::new(cryptography::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key));
+    Arc::new(config.expect("a configuration"))
+}
+
 pub struct Connection {
-    pub socket: TcpStream,
+    pub socket: Socket,
     request: String,
+}
+
+/// Reads and writes go through TLS if there is any. All else is TCP's.
+pub struct Socket {
+    pub tcp: TcpStream,
+    tls: Option<ServerConnection>,
+}
+
+impl std::ops::Deref for Socket {
+    type Target = TcpStream;
+    fn deref(&self) -> &TcpStream {
+        &self.tcp
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while let Some(tls) = &mut self.tls {
+            match tls.reader().read(out) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+            // Nothing read is the end for the session as well.
+            tls.read_tls(&mut self.tcp)?;
+            let processed = tls.process_new_packets().map(|_| ());
+            self.flush()?;
+            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+        self.tcp.read(out)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.flush()?;
+        let Some(tls) = &mut self.tls else { return self.tcp.write(bytes) };
+        let taken = tls.writer().write(bytes)?;
+        // What does not go now goes before the next.
+        let _ = self.flush();
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while let Some(tls) = self.tls.as_mut().filter(|tls| tls.wants_write()) {
+            tls.write_tls(&mut self.tcp)?;
+        }
+        Ok(())
+    }
 }
 
 /// A frame of the client, unmasked.
@@ -78,7 +156,7 @@ impl Connection {
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
-        self.socket.write_all(bytes).expect("the client takes it");
+        self.socket.write_all(bytes).and_then(|()| self.socket.flush()).expect("the client takes it");
     }
 
     /// The next frame; None at the end of TCP.

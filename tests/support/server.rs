@@ -1,6 +1,6 @@
 //! The test server of this process: built if it is not there, ended with the process by the end of its input.
 
-use super::{Record, deadline};
+use super::{Record, deadline, is_secure};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime};
 const NAME: &str = "wsstream-test-server";
 
 pub struct Server {
+    /// What it said before it was ready.
+    lines: Vec<String>,
     port: u16,
     next: AtomicUsize,
     /// Its standard input ends with this process, and it with that.
@@ -28,20 +30,40 @@ pub fn server() -> &'static Server {
 impl Server {
     fn start() -> Self {
         let mut child = Command::new(binary())
-            .arg("--until-stdin-ends")
+            .args(["--all", "--until-stdin-ends"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("its line");
-        let port = line.trim_end().rsplit(':').next().and_then(|port| port.parse().ok());
-        Self { port: port.expect("a port in its line"), next: AtomicUsize::new(1), _child: child }
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let lines = lines.map(|line| line.expect("its lines")).take_while(|line| line != "ready");
+        let mut server = Self { lines: lines.collect(), port: 0, next: AtomicUsize::new(1), _child: child };
+        server.port = server.said("listening on 127.0.0.1:").parse().expect("a port in its line");
+        server
     }
 
-    /// A WebSocket URL.
+    /// What follows these words in its lines, as in `unix on PATH`.
+    pub fn said(&self, words: &str) -> &str {
+        let found = self.lines.iter().find_map(|line| line.strip_prefix(words));
+        found.unwrap_or_else(|| panic!("no {words:?} in {:?}", self.lines))
+    }
+
+    /// What is in one of its files: `ca`, `unknown ca`, `client certificate`, `client key` …
+    pub fn pem(&self, what: &str) -> String {
+        std::fs::read_to_string(self.said(&format!("{what} at "))).expect("its file")
+    }
+
+    /// A WebSocket URL of the scheme under test.
     pub fn url(&self, path: &str) -> String {
+        if is_secure() { self.wss_url(path) } else { self.ws_url(path) }
+    }
+
+    pub fn ws_url(&self, path: &str) -> String {
         format!("ws://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub fn wss_url(&self, path: &str) -> String {
+        format!("wss://localhost:{}{path}", self.said("wss on 127.0.0.1:"))
     }
 
     /// A WebSocket URL whose connection is recorded under the id.

@@ -1,11 +1,11 @@
 //! The C functions as the tests call them: handles that are freed when dropped, statuses and closed infos by name.
 
-use super::deadline;
+use super::{deadline, is_secure, server};
 use ::wsstream::ffi::about::{wsstream_extensions, wsstream_protocol, wsstream_url};
 use ::wsstream::ffi::close_info::wsstream_close_info;
 use ::wsstream::ffi::options::{
     wsstream_options, wsstream_options_add_header, wsstream_options_add_protocol, wsstream_options_free,
-    wsstream_options_new, wsstream_options_set_number,
+    wsstream_options_new, wsstream_options_set_number, wsstream_options_set_text,
 };
 use ::wsstream::ffi::read::{
     wsstream_message, wsstream_message_release, wsstream_message_retain, wsstream_read, wsstream_read_many,
@@ -34,6 +34,9 @@ pub mod option {
     pub const MAX_HEADER_SIZE: u32 = 6;
     pub const READ_BUFFER_SIZE: u32 = 7;
     pub const WRITE_BUFFER_SIZE: u32 = 8;
+    pub const TCP_NODELAY: u32 = 9;
+    pub const CA_PEM: u32 = 103;
+    pub const UNIX_SOCKET: u32 = 107;
 }
 
 macro_rules! c {
@@ -49,13 +52,17 @@ fn status(number: i32) -> Status {
     *found.unwrap_or_else(|| panic!("{number} is no status"))
 }
 
-/// What streams are opened with.
+/// What streams are opened with; over wss with the test's root.
 pub struct Options(*mut wsstream_options);
 
 impl Options {
     pub fn new() -> Self {
         deadline::begin();
-        Self(wsstream_options_new())
+        let options = Self(wsstream_options_new());
+        if is_secure() {
+            assert_eq!(options.set_text(option::CA_PEM, &server().pem("ca")), Status::Ok);
+        }
+        options
     }
 
     /// With one number set.
@@ -73,6 +80,10 @@ impl Options {
 
     pub fn set_number(&self, option: u32, value: i64) -> Status {
         status(c!(wsstream_options_set_number(self.0, option, value)))
+    }
+
+    pub fn set_text(&self, option: u32, text: &str) -> Status {
+        status(c!(wsstream_options_set_text(self.0, option, text.as_ptr().cast(), text.len())))
     }
 
     pub fn add_protocol(&self, protocol: &str) -> Status {
@@ -237,7 +248,9 @@ impl Stream {
     pub fn try_open(url: &str, options: Option<&Options>) -> Result<Self, Status> {
         deadline::begin();
         let mut handle = null_mut();
-        let options = options.map_or(null(), |options| options.0.cast_const());
+        // The test server's certificate is nobody's who asks the system.
+        let own = (options.is_none() && is_secure() && url.starts_with("wss://")).then(Options::new);
+        let options = options.or(own.as_ref()).map_or(null(), |options| options.0.cast_const());
         let answer = c!(wsstream_open(url.as_ptr().cast(), url.len(), options, &raw mut handle));
         match status(answer) {
             Status::Ok => Ok(Self { handle, is_reference: false }),

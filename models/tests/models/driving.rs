@@ -8,13 +8,14 @@ use loom::sync::atomic::Ordering;
 use std::sync::Arc;
 use wsstream_models::proto::closing::State;
 use wsstream_models::stream::read_word::{
-    ARMED, CALLER, COUNT, DETACHED, DISCARD, INTERNAL, LINGER, OWNER, Reading, THROTTLED,
+    ARMED, CALLER, COUNT, DESCRIPTOR, DETACHED, DISCARD, ENDED, FREED, INTERNAL, LINGER, OWNER, Reading,
+    THROTTLED,
 };
 use wsstream_models::stream::write_word::{HELD, OUTARMED};
 
 /// `Wanted`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+pub enum Wanted {
     Nothing,
     Watch(Interest),
     LetGo,
@@ -44,7 +45,17 @@ impl Stream {
             if !self.has(Bug::EventKeepsOutarmed) {
                 self.write.disarm();
             }
-            read = Some(self.own_after(ARMED));
+            if !error && self.lingers_for_descriptor() {
+                if self.has(Bug::LingerNotSet) {
+                    if let Ok(held) = self.own_after(ARMED) {
+                        std::mem::forget(held.release(|word| Some(word & !OWNER)));
+                    }
+                } else if self.read.linger_after_event() {
+                    self.kernel().ask(Command::List);
+                }
+            } else {
+                read = Some(self.own_after(ARMED));
+            }
         }
         if self.has_settled() {
             if let Some(Ok(held)) = read {
@@ -71,6 +82,12 @@ impl Stream {
             _ => {}
         }
         self.wanted()
+    }
+
+    /// Whether the program is to receive what has come: it has its turn first.
+    fn lingers_for_descriptor(&self) -> bool {
+        let word = self.read_word();
+        word & (DESCRIPTOR | THROTTLED | DISCARD | ENDED | FREED) == DESCRIPTOR
     }
 
     /// `Driven::take_over`.
@@ -131,7 +148,7 @@ impl Stream {
             && self.inside_count() == 0
     }
 
-    fn wanted(&self) -> Wanted {
+    pub fn wanted(&self) -> Wanted {
         if self.has_settled() {
             return self.reap();
         }
@@ -195,6 +212,7 @@ impl Stream {
             return false;
         }
         driving.side().transport = Some(Transport);
+        self.attach_socket(&mut self.control());
         let mut locked = Locked::new(self, self.lock_write(), false);
         locked.side().transport = Some(Transport);
         locked.unlock(false);
@@ -253,7 +271,11 @@ impl Internal {
                     }
                 }
                 Work::Command(Command::List) => self.listed = true,
+                Work::Command(Command::CallBack) => self.want(stream.call_back()),
                 Work::Command(Command::Freed) => {
+                    if stream.setup.calls_back {
+                        self.want(stream.call_back());
+                    }
                     self.deserting = true;
                     self.let_deserted_go();
                 }

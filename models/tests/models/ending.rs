@@ -78,12 +78,36 @@ impl Stream {
         self.serve_posted();
     }
 
-    /// `Stream::close` with `start_closing`.
+    /// `Stream::close`.
     pub fn close(&self) -> Status {
         let _inside = self.inside();
         if self.is_freed() {
             return Status::State;
         }
+        self.start_closing();
+        Status::Ok
+    }
+
+    /// `Stream::cancel`.
+    pub fn cancel(&self) -> Status {
+        let _inside = self.inside();
+        if self.is_freed() {
+            return Status::State;
+        }
+        let control = self.control();
+        if !self.has_settled() && !self.has(Bug::CancelNotMarked) {
+            self.read.mark(read_word::CANCELLED | read_word::DISCARD);
+        }
+        drop(control);
+        self.start_closing();
+        self.notify(u32::MAX);
+        if !self.has(Bug::CancelNotTakenOver) {
+            self.kernel().ask(Command::TakeOver);
+        }
+        Status::Ok
+    }
+
+    fn start_closing(&self) {
         let mut control = self.control();
         match control.step(Input::LocalClose) {
             Action::GiveUp => {
@@ -99,7 +123,7 @@ impl Stream {
                 drop(control);
                 self.mark_end_of_writing(true);
                 self.serve_posted();
-                self.kernel().wake(u32::MAX);
+                self.notify(u32::MAX);
                 // `watch_again`.
                 if self.read_word() & THROTTLED != 0 && !self.has(Bug::NudgeForgotten) {
                     self.kernel().ask(Command::Nudge);
@@ -107,7 +131,6 @@ impl Stream {
             }
             _ => {}
         }
-        Status::Ok
     }
 
     /// `Stream::wake`.
@@ -128,8 +151,11 @@ impl Stream {
         }
         let freed = if self.has(Bug::WriteFreedNotMarked) { 0 } else { write_word::FREED };
         self.write.mark(freed | write_word::ENDED);
+        if self.setup.calls_back {
+            self.free_callbacks();
+        }
         self.fail();
-        self.kernel().wake(u32::MAX);
+        self.notify(u32::MAX);
         self.kernel().ask(Command::Freed);
     }
 }

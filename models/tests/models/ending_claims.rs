@@ -1,10 +1,11 @@
 //! What holds at the end of a stream: who wakes, who lets the socket go, and when the memory may be given back.
 
 use super::check::{fails, holds};
-use super::driving::{Actor, run};
+use super::driving::{Actor, assert_watched, run};
 use super::stream::{Bug, CLOSED, OUR_CLOSE, READABLE, Setup, Status, Stream, Timeout};
 use super::writing::{SMALL, TWO_FRAMES};
 use loom::sync::atomic::Ordering;
+use wsstream_models::stream::read_word::{CALLER, OWNER, QUEUED};
 
 const GIVEN_BACK: &str = "memory that was given back";
 
@@ -207,6 +208,100 @@ fn a_reply_that_is_sent_before_a_small_message_has_it_behind() {
 #[test]
 fn an_end_that_does_not_wait_for_the_reply_drops_it() {
     fails("the reply goes out", replied(Bug::ReplyNotServed));
+}
+
+/// The program wants no further message: a read says so at once, what is queued is thrown away, and the stream ends as
+/// after a close.
+fn cancelled(setup: Setup, actors: &'static [Actor]) -> impl Fn() + Send + Sync {
+    move || {
+        let stream = Stream::new(setup);
+        run(&stream, actors);
+        let word = stream.read.load();
+        assert!(word & (QUEUED | OWNER) == 0, "what is queued is thrown away: {word:b}");
+        assert_eq!(stream.system().wire(), [OUR_CLOSE]);
+        if stream.has_settled() {
+            assert_eq!(stream.system().watched(), None, "the poller has let go");
+        } else {
+            assert_watched(&stream);
+            assert!(stream.read.own(CALLER).unwrap().queue.is_empty(), "what is queued is thrown away");
+        }
+    }
+}
+
+const CANCEL: Actor = |stream| assert_eq!(stream.cancel(), Status::Ok);
+
+/// The peer never answers: the read does not wait for it.
+const CANCEL_AND_READ: &[Actor] = &[CANCEL, |stream| read_until_end(stream, Status::Done)];
+
+/// A close came before: messages are dropped already.
+const CLOSE_AND_CANCEL_AND_READ: &[Actor] = &[
+    |stream| {
+        assert_eq!(stream.close(), Status::Ok);
+        assert_eq!(stream.cancel(), Status::Ok);
+    },
+    CANCEL_AND_READ[1],
+];
+
+const CANCEL_ALONE: &[Actor] = &[CANCEL];
+
+const CANCEL_BESIDE_A_POLL: &[Actor] = &[CANCEL, |stream| {
+    assert_eq!(stream.poll(2, READABLE, Timeout::Zero), (Status::Ok, READABLE));
+}];
+
+const CANCEL_AND_POLL: &[Actor] = &[CANCEL, |stream| {
+    assert_eq!(stream.poll(2, READABLE, Timeout::Never), (Status::Ok, READABLE));
+    assert_eq!(stream.read(2, Timeout::Zero), Err(Status::Done));
+}];
+
+const CANCEL_TO_THE_END: &[Actor] = &[
+    |stream| {
+        CANCEL(stream);
+        stream.system().peer_sends(b"2C");
+        stream.system().peer_ends();
+    },
+    CANCEL_AND_READ[1],
+];
+
+#[test]
+fn a_blocked_read_of_a_cancelled_stream_is_done_at_once() {
+    holds(cancelled(with(Bug::None), CANCEL_AND_READ));
+    holds(cancelled(with(Bug::None), CLOSE_AND_CANCEL_AND_READ));
+    holds(cancelled(with(Bug::None), CANCEL_AND_POLL));
+}
+
+#[test]
+fn a_cancelled_stream_throws_away_what_is_queued() {
+    holds(cancelled(queued(Bug::None), CANCEL_ALONE));
+    holds(cancelled(queued(Bug::None), CANCEL_BESIDE_A_POLL));
+    holds(cancelled(Setup { arrived: b"12", read_mark: 1, ..with(Bug::None) }, CANCEL_ALONE));
+}
+
+#[test]
+fn a_cancelled_stream_ends_with_the_peers_close() {
+    holds(ends(Setup { arrived: b"1", ..with(Bug::None) }, CANCEL_ALONE_TO_THE_END));
+    holds(cancelled(with(Bug::None), CANCEL_TO_THE_END));
+}
+
+const CANCEL_ALONE_TO_THE_END: &[Actor] = &[CANCEL_TO_THE_END[0]];
+
+#[test]
+fn a_cancel_that_is_not_marked_leaves_a_read_asleep() {
+    fails("deadlock", cancelled(with(Bug::CancelNotMarked), CANCEL_AND_READ));
+}
+
+#[test]
+fn a_cancel_that_a_sleeper_does_not_look_at_leaves_it_asleep() {
+    fails("deadlock", cancelled(with(Bug::CancelUnseenAsleep), CLOSE_AND_CANCEL_AND_READ));
+}
+
+#[test]
+fn a_cancel_that_nobody_is_told_of_keeps_what_is_queued() {
+    fails("thrown away", cancelled(queued(Bug::CancelNotTakenOver), CANCEL_ALONE));
+}
+
+#[test]
+fn a_queue_that_is_left_after_the_cancel_is_kept() {
+    fails("thrown away", cancelled(queued(Bug::CancelledLeft), CANCEL_BESIDE_A_POLL));
 }
 
 /// A stream that is freed while a call is inside: the memory is given back, and nobody touches it after that.

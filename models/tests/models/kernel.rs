@@ -25,6 +25,7 @@ pub enum Command {
     Nudge,
     TakeOver,
     List,
+    CallBack,
     Freed,
 }
 
@@ -62,6 +63,22 @@ pub struct Refused;
 #[derive(Debug)]
 pub struct Interrupted;
 
+/// Events that are waited for without a thread that sleeps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing {
+    pub called: u32,
+    pub watched: u32,
+}
+
+/// What a thread of the program sleeps on.
+#[derive(Clone, Copy)]
+enum Sleep {
+    /// `sys::poll` on its wake descriptor and the socket; the internal thread sleeps on its own things.
+    Poll(Interest),
+    /// The descriptor for event loops.
+    Set,
+}
+
 struct Waiter {
     place: usize,
     asked: u32,
@@ -83,7 +100,11 @@ struct State {
     /// Events that `interrupt` was called for while nobody waited for them.
     pending: u32,
     raised: [bool; PLACES],
-    asleep: [Option<Interest>; PLACES],
+    asleep: [Option<Sleep>; PLACES],
+    standing: Standing,
+    /// The descriptor for event loops: its eventfd, and whether the socket is in the set.
+    is_alarmed: bool,
+    is_in_set: bool,
     commands: VecDeque<Command>,
     actors: usize,
 }
@@ -99,11 +120,19 @@ impl State {
         self.watched.is_some_and(|watched| self.is_ready(watched) || self.is_broken)
     }
 
+    fn is_set_ready(&self) -> bool {
+        self.is_alarmed || (self.is_in_set && self.is_ready(Interest { read: true, write: false }))
+    }
+
     fn is_awake(&self, place: usize) -> bool {
         if place == INTERNAL_PLACE {
             return self.has_event() || !self.commands.is_empty() || self.actors == 0;
         }
-        self.raised[place] || self.asleep[place].is_some_and(|interest| self.is_ready(interest))
+        match self.asleep[place] {
+            Some(Sleep::Poll(interest)) => self.raised[place] || self.is_ready(interest),
+            Some(Sleep::Set) => self.is_set_ready(),
+            None => false,
+        }
     }
 }
 
@@ -136,10 +165,10 @@ impl Kernel {
         result
     }
 
-    fn sleep(&self, place: usize, interest: Interest) -> MutexGuard<'_, State> {
+    fn sleep(&self, place: usize, on: Sleep) -> MutexGuard<'_, State> {
         let mut state = self.state();
         loop {
-            state.asleep[place] = Some(interest);
+            state.asleep[place] = Some(on);
             if state.is_awake(place) {
                 state.asleep[place] = None;
                 return state;
@@ -219,7 +248,12 @@ impl Kernel {
 
     /// `sys::poll` on the thread's wake descriptor and the socket, for ever.
     pub fn poll(&self, place: usize, interest: Interest) {
-        drop(self.sleep(place, interest));
+        drop(self.sleep(place, Sleep::Poll(interest)));
+    }
+
+    /// A thread of the program tells another one.
+    pub fn signal(&self, place: usize) {
+        self.change(|state| state.raised[place] = true);
     }
 
     /// `Wake::clear`.
@@ -250,12 +284,22 @@ impl Kernel {
         })
     }
 
-    pub fn wake(&self, events: u32) {
+    pub fn wake(&self, events: u32) -> Standing {
         self.change(|state| {
             for waiter in &state.waiters {
                 state.raised[waiter.place] |= waiter.events & events != 0;
             }
-        });
+            let Standing { called, watched } = state.standing;
+            Standing { called: called & events, watched: watched & events }
+        })
+    }
+
+    pub fn stand(&self, change: impl FnOnce(&mut Standing)) {
+        self.change(|state| change(&mut state.standing));
+    }
+
+    pub fn standing(&self) -> Standing {
+        self.state().standing
     }
 
     pub fn interrupt(&self, events: u32, bug: Bug) {
@@ -275,6 +319,29 @@ impl Kernel {
         });
     }
 
+    // The descriptor for event loops.
+
+    /// A program that waits for it: level-triggered.
+    pub fn poll_set(&self, place: usize) {
+        drop(self.sleep(place, Sleep::Set));
+    }
+
+    pub fn is_set_ready(&self) -> bool {
+        self.state().is_set_ready()
+    }
+
+    pub fn raise_event(&self) {
+        self.change(|state| state.is_alarmed = true);
+    }
+
+    pub fn clear_event(&self) {
+        self.change(|state| state.is_alarmed = false);
+    }
+
+    pub fn put_in_set(&self, is_in: bool) {
+        self.change(|state| state.is_in_set = is_in);
+    }
+
     // The poller and the internal thread.
 
     pub fn arm(&self, interest: Interest) {
@@ -291,8 +358,11 @@ impl Kernel {
 
     /// `Internal::run`: events, then commands, then time.
     pub fn next(&self, is_sweeping: bool) -> Work {
-        let mut state =
-            if is_sweeping { self.state() } else { self.sleep(INTERNAL_PLACE, Interest::default()) };
+        let mut state = if is_sweeping {
+            self.state()
+        } else {
+            self.sleep(INTERNAL_PLACE, Sleep::Poll(Interest::default()))
+        };
         if state.has_event() {
             // One event, and the registration is disarmed.
             state.watched = None;

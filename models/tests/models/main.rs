@@ -2,8 +2,12 @@
 //!
 //! `README.md` says which model covers which bit of the words.
 
+mod callback_claims;
+mod calling;
 mod check;
 mod closed_claims;
+mod describing;
+mod descriptor_claims;
 mod driving;
 mod ending;
 mod ending_claims;

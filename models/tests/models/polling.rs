@@ -3,10 +3,10 @@
 use super::kernel::Interest;
 use super::reading::{Driving, Goal, Pumped, Slept, can_own};
 use super::stream::{Bug, CLOSED, OPENED, READABLE, Status, Stream, Timeout, WRITABLE};
-use wsstream_models::stream::read_word::{ENDED, FREED, INTERNAL, OWNER, QUEUED};
+use wsstream_models::stream::read_word::{CANCELLED, ENDED, FREED, INTERNAL, OWNER, QUEUED};
 
 /// Events that only the owner of the read word brings about.
-const DRIVEN: u32 = READABLE | OPENED;
+pub const DRIVEN: u32 = READABLE | OPENED;
 
 impl Stream {
     /// `Stream::poll`.
@@ -65,7 +65,10 @@ impl Stream {
     fn polled(&self, holding: u32) -> (Status, u32) {
         match holding {
             _ if self.is_freed() => (Status::State, 0),
-            0 => (Status::Again, 0),
+            0 => {
+                self.quieten_descriptor();
+                (Status::Again, 0)
+            }
             holding => (Status::Ok, holding),
         }
     }
@@ -74,7 +77,7 @@ impl Stream {
         if events & DRIVEN == 0 { None } else { self.try_own() }
     }
 
-    fn note_writable(&self, events: u32) -> bool {
+    pub fn note_writable(&self, events: u32) -> bool {
         if events & WRITABLE == 0 {
             return false;
         }
@@ -82,7 +85,7 @@ impl Stream {
         self.is_writable()
     }
 
-    fn note_waiting(&self, events: u32) -> bool {
+    pub fn note_waiting(&self, events: u32) -> bool {
         if events & DRIVEN != 0 {
             self.read.wait();
         }
@@ -91,9 +94,9 @@ impl Stream {
             || (events & DRIVEN != 0 && can_own(self.read_word()))
     }
 
-    fn events_holding(&self, events: u32, has_message: bool) -> u32 {
+    pub fn events_holding(&self, events: u32, has_message: bool) -> u32 {
         let word = self.read_word();
-        let has_message = has_message || word & (QUEUED | ENDED | FREED) != 0;
+        let has_message = has_message || word & (QUEUED | CANCELLED | ENDED | FREED) != 0;
         let mut holding = if has_message { READABLE } else { 0 };
         // Only what is asked for: the others are loads that change nothing.
         if events & OPENED != 0 && self.opened_status().is_some() {
@@ -141,7 +144,7 @@ impl Stream {
         }
     }
 
-    fn opened_status(&self) -> Option<Status> {
+    pub fn opened_status(&self) -> Option<Status> {
         if self.is_freed() {
             return Some(Status::State);
         }

@@ -3,7 +3,8 @@
 use super::kernel::{Command, Interest, Received};
 use super::stream::{ANSWER, Bug, CLOSE, CLOSED, OPENED, PING, READABLE, ReadSide, Status, Stream, Timeout};
 use wsstream_models::stream::read_word::{
-    CALLER, DETACHED, DISCARD, ENDED, FREED, INTERNAL, Leave, OWNER, QUEUED, READER, Reading, THROTTLED,
+    CALLER, CANCELLED, DETACHED, DISCARD, ENDED, FREED, INTERNAL, Leave, OWNER, QUEUED, READER, Reading,
+    THROTTLED,
 };
 
 /// `Goal`.
@@ -11,6 +12,8 @@ use wsstream_models::stream::read_word::{
 pub enum Goal {
     Message,
     Queue,
+    /// The message at the head, then what fits below the mark.
+    Head,
     Mark,
     Open,
 }
@@ -55,6 +58,11 @@ impl ReadSide {
             }
             Some(_) => Decoded::Message(self.input.pop_front().unwrap()),
         }
+    }
+
+    /// Whether something is left behind that the socket does not show.
+    pub fn has_left(&self) -> bool {
+        !self.queue.is_empty() || !self.input.is_empty()
     }
 
     pub fn finish(&mut self) {
@@ -135,25 +143,35 @@ impl<'a> Driving<'a> {
     }
 
     pub fn leave_as(mut self, armed: bool, throttled: bool) {
-        let Some(held) = self.held.take() else { return };
+        let Some(mut held) = self.held.take() else { return };
         let stream = self.stream;
         let _inside = stream.inside();
+        if stream.read_word() & CANCELLED != 0 && !stream.has(Bug::CancelledLeft) {
+            held.queue.clear();
+        }
         let leave = Leave {
             reader: self.reader,
             queued: !held.queue.is_empty() && !stream.has(Bug::QueuedNotSaid),
-            throttled: throttled
-                || (stream.read_word() & THROTTLED != 0
-                    && (stream.has(Bug::ThrottledForEver) || stream.budget(&held, Goal::Mark) == 0)),
+            throttled: !stream.is_calling(READABLE)
+                && (throttled
+                    || (stream.read_word() & THROTTLED != 0
+                        && (stream.has(Bug::ThrottledForEver) || stream.budget(&held, Goal::Mark) == 0))),
             armed: armed || self.says_armed(),
             detached: held.transport.is_none(),
             pending: self.is_pending(&held, armed),
         };
+        let has_left = held.has_left();
         let left = stream.read.leave(held, leave);
         if left.list && !stream.has(Bug::ListForgotten) {
             stream.kernel().ask(Command::List);
         }
         if left.wake && !stream.has(Bug::WokenByNobody) {
-            stream.kernel().wake(OPENED | READABLE);
+            stream.notify(OPENED | READABLE);
+        } else if leave.queued && stream.is_calling(READABLE) {
+            stream.kernel().ask(Command::CallBack);
+        }
+        if left.descriptor && has_left && !stream.has(Bug::LeftUntold) {
+            stream.raise_descriptor();
         }
         // The internal thread looks for the end itself once it has left.
         if left.ended && !leave.detached && (!armed || stream.has(Bug::LingerNudges)) {
@@ -254,7 +272,19 @@ impl Stream {
         timeout: Timeout,
     ) -> Result<u8, Status> {
         let Some(_inside) = self.begin() else { return Err(Status::State) };
-        let mut driving = driving;
+        let result = self.read_inside(place, driving, timeout);
+        if result == Err(Status::Again) {
+            self.quieten_descriptor();
+        }
+        result
+    }
+
+    fn read_inside<'a>(
+        &'a self,
+        place: usize,
+        mut driving: Option<Driving<'a>>,
+        timeout: Timeout,
+    ) -> Result<u8, Status> {
         if driving.is_none() {
             match self.read.sit() {
                 Err(word) if word & FREED != 0 => return Err(Status::State),
@@ -270,7 +300,12 @@ impl Stream {
                     own
                 }
                 None => {
-                    if self.follow(place, READABLE, is_last_look, || false) == Slept::Over {
+                    if self.read_word() & (CANCELLED | FREED) == CANCELLED {
+                        self.read.rise();
+                        return Err(Status::Done);
+                    }
+                    let is_there = || self.read_word() & CANCELLED != 0 && !self.has(Bug::CancelUnseenAsleep);
+                    if self.follow(place, READABLE, is_last_look, is_there) == Slept::Over {
                         self.read.rise();
                         return Err(Status::Again);
                     }
@@ -279,12 +314,17 @@ impl Stream {
             };
             assert!(self.read_word() & READER != 0, "a read call has lost its seat");
             let receives = is_last_look || !own.side().is_drained;
-            let result = match self.pump(own.side(), Goal::Message, receives) {
-                Pumped::Message(message) => Some(Ok(message)),
-                Pumped::Ended => self.take_last(own.side()),
-                _ if is_last_look => Some(Err(Status::Again)),
-                _ => None,
+            let mut result = match self.read_word() & (CANCELLED | FREED) {
+                CANCELLED => Some(Err(Status::Done)),
+                _ => match self.pump(own.side(), Goal::Message, receives) {
+                    Pumped::Message(message) => Some(Ok(message)),
+                    Pumped::Ended => self.take_last(own.side()),
+                    _ => None,
+                },
             };
+            if result.is_none() && is_last_look {
+                result = Some(Err(Status::Again));
+            }
             if let Some(result) = result {
                 own.leave();
                 return result;
@@ -364,7 +404,12 @@ impl Stream {
         let discards = side.is_discarding;
         let slept = self.wait_for(place, events, events | READABLE | CLOSED, socket, || {
             let word = self.read_word();
-            has_input || word & (ENDED | FREED) != 0 || (word & DISCARD != 0 && !discards) || is_there()
+            let is_cancelled = word & CANCELLED != 0 && !self.has(Bug::CancelUnseenAsleep);
+            has_input
+                || is_cancelled
+                || word & (ENDED | FREED) != 0
+                || (word & DISCARD != 0 && !discards)
+                || is_there()
         });
         side.is_drained = false;
         slept
@@ -419,8 +464,11 @@ impl Stream {
             if goal == Goal::Open {
                 return Some(Pumped::Reached);
             }
+            if word & CANCELLED != 0 {
+                side.queue.clear();
+            }
             if word & DISCARD != 0 && !side.is_discarding && !side.is_over {
-                self.start_discarding(side);
+                self.start_discarding(side, word & CANCELLED == 0);
             }
             match goal {
                 Goal::Message => {
@@ -457,7 +505,12 @@ impl Stream {
     }
 
     fn budget(&self, side: &ReadSide, goal: Goal) -> usize {
-        if goal != Goal::Mark || side.is_discarding || side.is_over {
+        let is_bounded = match goal {
+            Goal::Mark => true,
+            Goal::Head => !side.queue.is_empty() || self.has(Bug::HeadNotTaken),
+            _ => false,
+        };
+        if !is_bounded || side.is_discarding || side.is_over {
             return usize::MAX;
         }
         // What is not decoded stays held whether it is decoded or not.
@@ -465,8 +518,8 @@ impl Stream {
         self.setup.read_mark.saturating_sub(side.queue.len() + input)
     }
 
-    fn start_discarding(&self, side: &mut ReadSide) {
-        loop {
+    fn start_discarding(&self, side: &mut ReadSide, keeps: bool) {
+        while keeps {
             match side.decode() {
                 Decoded::Message(message) => side.queue.push_back(message),
                 Decoded::Starved => break,
@@ -510,12 +563,15 @@ impl Stream {
             self.handle_transport_ended(broke);
         }
         side.finish();
+        self.detach_socket(&mut self.control());
         Pumped::Ended
     }
 
-    fn take_last(&self, side: &mut ReadSide) -> Option<Result<u8, Status>> {
-        if self.is_freed() {
-            return Some(Err(Status::State));
+    pub fn take_last(&self, side: &mut ReadSide) -> Option<Result<u8, Status>> {
+        match self.read_word() {
+            word if word & FREED != 0 => return Some(Err(Status::State)),
+            word if word & CANCELLED != 0 => return Some(Err(Status::Done)),
+            _ => {}
         }
         if !self.has_settled() {
             return None;
@@ -526,7 +582,18 @@ impl Stream {
     /// `drive_internally`.
     pub fn drive_internally(&self, held: Reading<'_, ReadSide>) {
         let mut driving = Driving::new(self, held, false);
-        let pumped = self.pump(driving.side(), Goal::Mark, true);
+        if self.is_delivering() {
+            // The message callback is the reader.
+            if !self.has(Bug::DeliveryKeepsChunk) {
+                driving.side().release_memory();
+            }
+            driving.leave_as(true, false);
+            self.run_callbacks();
+            return;
+        }
+        let is_demanded = self.is_calling(READABLE) || self.is_watching(READABLE);
+        let goal = if is_demanded { Goal::Head } else { Goal::Mark };
+        let pumped = self.pump(driving.side(), goal, true);
         driving.side().release_memory();
         driving.leave_as(true, pumped == Pumped::Throttled);
     }

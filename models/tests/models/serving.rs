@@ -85,7 +85,7 @@ impl<'a> Locked<'a> {
                         let _ = stream.kernel().send(&bytes);
                     }
                     if unlocked.wake {
-                        stream.kernel().wake(WRITABLE);
+                        stream.notify(WRITABLE);
                     }
                     if unlocked.list {
                         stream.kernel().ask(Command::List);

@@ -1,8 +1,10 @@
 //! The stream under the models: the library's words with a small reading half, writing half and end around them.
 //!
-//! The functions here and in `reading.rs`, `polling.rs`, `writing.rs`, `serving.rs`, `ending.rs`, `driving.rs` have the
-//! names and the order of steps of those in `src/stream`; a [`Bug`] makes one of them deviate.
+//! The functions here and in `reading.rs`, `polling.rs`, `writing.rs`, `serving.rs`, `ending.rs`, `describing.rs`,
+//! `calling.rs` and `driving.rs` have the names and the order of steps of those in `src/stream`; a [`Bug`] makes one of them deviate.
 
+use super::calling::Callbacks;
+use super::describing::Readiness;
 use super::kernel::{Command, Kernel};
 use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use loom::sync::{Mutex, MutexGuard};
@@ -78,9 +80,36 @@ pub enum Bug {
     CallerAsInternal,
     ReaderUnseen,
     BatchUnpinned,
+    CancelNotMarked,
+    CancelUnseenAsleep,
+    CancelNotTakenOver,
+    CancelledLeft,
     DesertedEarly,
     StatusAfterLatch,
     ReplyNotServed,
+    // The descriptor.
+    LookBeforeQuiet,
+    RaisedBesideEvent,
+    DescriptorNotMarked,
+    LeftUntold,
+    LeftUnlooked,
+    WaiterRaises,
+    RoomNotNoted,
+    LingerNotSet,
+    WatchedInTwoSteps,
+    NotRaisedAtEnd,
+    // The callbacks.
+    RemovalDoesNotWait,
+    RegistrationNotPosted,
+    ResumeForgotten,
+    CalledBackUnarmed,
+    EventKept,
+    LooksUnsaid,
+    DeliveryKeepsChunk,
+    TakenBeforeRunning,
+    PutBackUnlooked,
+    MessageBeforeOpened,
+    HeadNotTaken,
     // The writing half.
     FlagBesideLock,
     SentAfterUnlock,
@@ -108,6 +137,8 @@ pub enum Status {
     Busy,
     /// The stream was freed, or a half of it has ended for the program.
     State,
+    /// The program wants no further message.
+    Done,
     /// `closed` has settled.
     Ended,
 }
@@ -163,6 +194,8 @@ pub struct Control {
     /// Our Close was the program's.
     pub is_local: bool,
     pub lingers: bool,
+    /// There is a socket to receive from.
+    pub has_socket: bool,
     pub settled: usize,
 }
 
@@ -215,6 +248,10 @@ pub struct Setup {
     pub receives_max: usize,
     /// `CONTROLS_MAX`.
     pub controls_max: usize,
+    /// What the descriptor for event loops watches.
+    pub watched: Option<u32>,
+    /// Callbacks may be registered.
+    pub calls_back: bool,
 }
 
 impl Default for Setup {
@@ -232,6 +269,8 @@ impl Default for Setup {
             receive_size: 100,
             receives_max: 32,
             controls_max: 1024,
+            watched: None,
+            calls_back: false,
         }
     }
 }
@@ -258,6 +297,8 @@ pub struct Stream {
     write_end: AtomicBool,
     opened: AtomicBool,
     inside: AtomicUsize,
+    pub readiness: Readiness,
+    pub callbacks: Callbacks,
     kernel: Arc<Kernel>,
     pub setup: Setup,
     /// False once its memory would have been given back. No part of the model's order: loom does not see it.
@@ -295,12 +336,15 @@ impl Stream {
                 send_failed: false,
                 is_local: false,
                 lingers: false,
+                has_socket: false,
                 settled: 0,
             }),
             closed: AtomicU8::new(OPEN),
             write_end: AtomicBool::new(false),
             opened: AtomicBool::new(false),
             inside: AtomicUsize::new(0),
+            readiness: Readiness::default(),
+            callbacks: Callbacks::default(),
             kernel: Arc::new(Kernel::new(setup.arrived, setup.room)),
             setup,
             alive: Plain::new(true),
@@ -309,6 +353,9 @@ impl Stream {
         };
         if setup.is_open {
             stream.begin_open();
+        }
+        if let Some(events) = setup.watched {
+            stream.watch_descriptor(events);
         }
         Arc::new(stream)
     }
@@ -322,7 +369,10 @@ impl Stream {
         let queued = !read.queue.is_empty();
         self.write.lock().unwrap().transport = Some(Transport);
         self.read.attach();
-        self.control.lock().unwrap().step(Input::Opened);
+        let mut control = self.control.lock().unwrap();
+        control.step(Input::Opened);
+        self.attach_socket(&mut control);
+        drop(control);
         self.opened.store(true, Ordering::Release);
         self.read.open();
         self.write.open();
@@ -455,7 +505,7 @@ impl Stream {
         if !self.has(Bug::WriteOpenNotSaid) {
             self.write.open();
         }
-        self.kernel().wake(u32::MAX);
+        self.notify(u32::MAX);
     }
 
     /// `Closed::settle` with `Stream::settle`.
@@ -482,7 +532,8 @@ impl Stream {
         if !self.has(Bug::WriteEndNotMarked) {
             self.write.mark(write_word::ENDED);
         }
-        self.kernel().wake(u32::MAX);
+        self.detach_socket(control);
+        self.notify(u32::MAX);
         if !self.has(Bug::EndNotNudged) {
             self.kernel().ask(Command::Nudge);
         }

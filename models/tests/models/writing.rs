@@ -76,6 +76,14 @@ struct Progress {
 impl Stream {
     /// `Stream::write_part`.
     pub fn write(&self, place: usize, message: Message, more: bool, timeout: Timeout) -> Status {
+        let status = self.write_part(place, message, more, timeout);
+        if status == Status::Again {
+            self.quieten_descriptor();
+        }
+        status
+    }
+
+    fn write_part(&self, place: usize, message: Message, more: bool, timeout: Timeout) -> Status {
         let entered = self.write.enter();
         if self.is_given_back() {
             // The program began the call too late.

@@ -1,4 +1,4 @@
-//! `/echo`, `/slow_write`, `/sink`, `/slow_read`, `/request`: what a client sends comes back, or does not.
+//! `/echo`, `/slow_write`, `/sink`, `/slow_read`, `/request`, `/tls`: what a client sends comes back, or does not.
 //!
 //! A message is echoed when it is complete, so a client may send all of it before it reads. One that
 //! came in a single frame is copied once.
@@ -40,6 +40,12 @@ impl Echo {
     pub fn make_request(setting: &Setting) -> Made {
         let head = setting.request.lines.join("\r\n").into_bytes();
         Ok(Box::new(Echo { greeting: Some((opcode::TEXT, head)), ..Echo::default() }))
+    }
+
+    /// `/tls`.
+    pub fn make_tls(setting: &Setting) -> Made {
+        let text = setting.tls.as_bytes().to_vec();
+        Ok(Box::new(Echo { greeting: Some((opcode::TEXT, text)), ..Echo::default() }))
     }
 
     /// `/slow_write`.

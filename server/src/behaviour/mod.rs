@@ -26,6 +26,8 @@ pub struct Setting<'a> {
     pub request: &'a Request,
     /// What all connections share.
     pub shared: &'a Arc<Shared>,
+    /// What TLS has come to.
+    pub tls: &'a str,
 }
 
 /// A behaviour, ready for its connection.

@@ -18,27 +18,48 @@ const MASK: [u8; 4] = [0x11, 0x22, 0x33, 0x44];
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-pub fn start(arguments: &[&str]) -> (Child, u16) {
+/// A server's process and what it said before it was ready.
+pub struct Started {
+    pub child: Child,
+    lines: Vec<String>,
+}
+
+pub fn start(arguments: &[&str]) -> Started {
     let mut child = Command::new(env!("CARGO_BIN_EXE_wsstream-test-server"))
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    let port = line.strip_prefix("listening on 127.0.0.1:").unwrap().trim_end().parse().unwrap();
-    (child, port)
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+    let count = if arguments.contains(&"--all") { usize::MAX } else { 1 };
+    let lines = lines.by_ref().take(count).take_while(|line| line != "ready").collect();
+    Started { child, lines }
 }
 
-/// The port of the server that all tests share; it ends with this process.
-pub fn port() -> u16 {
-    static SERVER: OnceLock<(Child, u16)> = OnceLock::new();
-    SERVER.get_or_init(|| start(&["--until-stdin-ends"])).1
+impl Started {
+    /// What follows the word, as in `ca at FILE`.
+    pub fn said(&self, word: &str) -> &str {
+        self.lines.iter().find_map(|line| line.strip_prefix(word)).unwrap()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.said("listening on 127.0.0.1:").parse().unwrap()
+    }
+}
+
+/// The server that all tests share; it ends with this process.
+pub fn server() -> &'static Started {
+    static SERVER: OnceLock<Started> = OnceLock::new();
+    SERVER.get_or_init(|| start(&["--all", "--until-stdin-ends"]))
 }
 
 pub fn tcp() -> TcpStream {
-    let stream = TcpStream::connect(("127.0.0.1", port())).unwrap();
+    tcp_to(server().port())
+}
+
+pub fn tcp_to(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.set_write_timeout(Some(DEADLINE)).unwrap();
     stream
@@ -76,8 +97,8 @@ impl Frame {
     }
 }
 
-pub struct Client {
-    pub stream: TcpStream,
+pub struct Client<S = TcpStream> {
+    pub stream: S,
     pub head: String,
 }
 
@@ -97,13 +118,37 @@ impl Client {
     }
 
     pub fn send_request(path: &str, headers: &str) -> Client {
-        let mut stream = tcp();
-        write!(
-            stream,
+        Client::send_request_over(tcp(), path, headers)
+    }
+
+    /// Whether nothing comes for a moment; only a failure takes less time.
+    pub fn is_silent(&mut self) -> bool {
+        self.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let result = self.stream.read(&mut [0]);
+        self.stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        result.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+    }
+
+    pub fn finish(&mut self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// Opens a connection over any stream of bytes and expects it to switch.
+    pub fn open_over(stream: S, path: &str) -> Client<S> {
+        let mut client = Client::send_request_over(stream, path, "");
+        client.read_head();
+        assert!(client.head.starts_with("HTTP/1.1 101 "), "{}", client.head);
+        client
+    }
+
+    fn send_request_over(mut stream: S, path: &str, headers: &str) -> Client<S> {
+        let request = format!(
             "GET {path} HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{headers}\r\n"
-        )
-        .unwrap();
+        );
+        stream.write_all(request.as_bytes()).unwrap();
         Client { stream, head: String::new() }
     }
 
@@ -152,18 +197,6 @@ impl Client {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => (bytes, End::Reset),
             Err(error) => panic!("neither end nor reset: {error}"),
         }
-    }
-
-    /// Whether nothing comes for a moment; only a failure takes less time.
-    pub fn is_silent(&mut self) -> bool {
-        self.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-        let result = self.stream.read(&mut [0]);
-        self.stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        result.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
-    }
-
-    pub fn finish(&mut self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
     }
 }
 

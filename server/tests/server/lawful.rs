@@ -61,7 +61,7 @@ fn echo_fragments_on_demand() {
 
 #[test]
 fn tungstenite_understands_the_server() {
-    let url = format!("ws://127.0.0.1:{}/echo", port());
+    let url = format!("ws://127.0.0.1:{}/echo", server().port());
     let (mut socket, _) = tungstenite::client(url, tcp()).unwrap();
     for message in [tungstenite::Message::text("text"), tungstenite::Message::binary(vec![7; 70_000])] {
         socket.send(message.clone()).unwrap();

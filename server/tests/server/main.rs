@@ -1,4 +1,4 @@
-//! The server as a process, seen by a raw client of a few lines and by tungstenite.
+//! The server as a process, seen by a raw client of a few lines, plain and by rustls, and by tungstenite.
 //!
 //! Every socket has a time limit, so every test has one.
 
@@ -9,3 +9,4 @@ mod hostile;
 mod lawful;
 mod process;
 mod record;
+mod tls;

@@ -1,27 +1,41 @@
 //! The process and its papers.
 
-use crate::client::{Client, DEADLINE, http_get, start};
+use crate::client::{Client, DEADLINE, Started, http_get, start};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Instant;
 use wsstream_test_server::grammar;
 
 #[test]
 fn the_process_ends_with_its_stdin() {
-    let (mut child, port) = start(&["--until-stdin-ends", "--port", "0"]);
-    TcpStream::connect(("127.0.0.1", port)).unwrap();
-    drop(child.stdin.take());
+    let server = start(&["--until-stdin-ends", "--port", "0"]);
+    TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    assert!(end(server).success());
+}
+
+#[test]
+fn the_files_go_with_the_process() {
+    let server = start(&["--all", "--until-stdin-ends"]);
+    let paths = ["ca at ", "unix on ", "client key at "].map(|word| Path::new(server.said(word)).to_owned());
+    assert!(paths.iter().all(|path| path.exists()), "{paths:?}");
+    assert!(end(server).success());
+    assert!(paths.iter().all(|path| !path.exists() && !path.parent().unwrap().exists()), "{paths:?}");
+}
+
+fn end(mut server: Started) -> ExitStatus {
+    drop(server.child.stdin.take());
     let closed = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
+    loop {
+        if let Some(status) = server.child.try_wait().unwrap() {
+            return status;
         }
         if closed.elapsed() > DEADLINE {
-            child.kill().unwrap();
+            server.child.kill().unwrap();
             panic!("the process goes on");
         }
         std::thread::yield_now();
-    };
-    assert!(status.success());
+    }
 }
 
 #[test]

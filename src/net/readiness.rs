@@ -1,0 +1,108 @@
+//! The descriptor of one stream for event loops: an epoll set of its own that holds an eventfd and, while the program
+//! itself is to receive, the stream's socket.
+//!
+//! Level-triggered: readable while the eventfd is raised or the socket has something. Who raises has changed something
+//! before; who quietens looks once more after it, so nothing is lost between the two.
+
+use super::sys;
+use std::io::Result;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What the set knows of the socket.
+#[derive(Debug, Default)]
+struct Socket {
+    /// There is one, and its end was not seen.
+    descriptor: Option<RawFd>,
+    /// The program wants to receive.
+    is_wanted: bool,
+    /// It is in the set.
+    is_in: bool,
+}
+
+/// A descriptor that is readable while something waits for the program.
+#[derive(Debug)]
+pub struct Readiness {
+    set: OwnedFd,
+    event: OwnedFd,
+    is_raised: AtomicBool,
+    socket: Mutex<Socket>,
+}
+
+impl Readiness {
+    /// A quiet one without a socket; fails where the system refuses a descriptor.
+    pub fn new() -> Result<Self> {
+        let (set, event) = (sys::epoll()?, sys::eventfd()?);
+        sys::epoll_control(set.as_fd(), libc::EPOLL_CTL_ADD, event.as_raw_fd(), READ, 0)?;
+        Ok(Self { set, event, is_raised: AtomicBool::new(false), socket: Mutex::default() })
+    }
+
+    /// The number for the program.
+    #[must_use]
+    pub fn descriptor(&self) -> RawFd {
+        self.set.as_raw_fd()
+    }
+
+    /// Makes it readable; a system call only where it was quiet.
+    pub fn raise(&self) {
+        if !self.is_raised.swap(true, Ordering::SeqCst) {
+            sys::eventfd_raise(self.event.as_fd());
+        }
+    }
+
+    /// Whether it was raised and not quietened.
+    #[must_use]
+    pub fn is_raised(&self) -> bool {
+        self.is_raised.load(Ordering::SeqCst)
+    }
+
+    /// Makes it quiet but for the socket; what is to be seen has to be looked for after this.
+    pub fn quieten(&self) {
+        // In this order: who raises between the two skips the system call, and the look after this sees why it did.
+        sys::eventfd_clear(self.event.as_fd());
+        self.is_raised.swap(false, Ordering::SeqCst);
+    }
+
+    fn socket(&self) -> MutexGuard<'_, Socket> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection stands.
+    pub fn attach(&self, descriptor: RawFd) -> Result<()> {
+        let mut socket = self.socket();
+        socket.descriptor = Some(descriptor);
+        self.update(&mut socket)
+    }
+
+    /// Nothing more is to be received: at its end a socket would be readable for ever.
+    pub fn detach(&self) {
+        let mut socket = self.socket();
+        let is_wanted = socket.is_wanted;
+        socket.is_wanted = false;
+        // Removal fails only where it is in no set, which is what is wanted.
+        let _ = self.update(&mut socket);
+        *socket = Socket { is_wanted, ..Socket::default() };
+    }
+
+    /// Whether the program itself receives.
+    pub fn want(&self, is_wanted: bool) -> Result<()> {
+        let mut socket = self.socket();
+        socket.is_wanted = is_wanted;
+        self.update(&mut socket)
+    }
+
+    fn update(&self, socket: &mut Socket) -> Result<()> {
+        let Some(descriptor) = socket.descriptor else { return Ok(()) };
+        if socket.is_wanted == socket.is_in {
+            return Ok(());
+        }
+        let operation = if socket.is_wanted { libc::EPOLL_CTL_ADD } else { libc::EPOLL_CTL_DEL };
+        sys::epoll_control(self.set.as_fd(), operation, descriptor, READ, 1)?;
+        socket.is_in = socket.is_wanted;
+        Ok(())
+    }
+}
+
+/// Bytes to be received, or the end of them.
+const READ: u32 = (libc::EPOLLIN | libc::EPOLLRDHUP) as u32;

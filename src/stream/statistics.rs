@@ -1,0 +1,80 @@
+//! What a stream has done so far.
+//!
+//! Each half counts in memory of its own, without atomics; who asks takes both words for a moment, or takes what an owner
+//! that sleeps has noted.
+
+use super::Stream;
+use super::read_side::ReadSide;
+use super::serve::Locked;
+use super::status::Status;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+/// How often the read word is tried: an owner that does not sleep has it for some hundred instructions.
+const TRIES_MAX: u32 = 64;
+
+/// Counters of a stream since it was opened, in the words of `wsstream_statistics`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of the C structure, which documents them")]
+pub struct Statistics {
+    pub messages_received: u64,
+    pub messages_sent: u64,
+    pub payload_received: u64,
+    pub payload_sent: u64,
+    pub wire_received: u64,
+    pub wire_sent: u64,
+    pub unread_messages: u64,
+    pub unread: u64,
+    pub unsent: u64,
+    pub pings_received: u64,
+    pub pings_sent: u64,
+    pub pongs_received: u64,
+    pub round_trip_us: u64,
+}
+
+impl Stream {
+    /// `wsstream_statistics_get`.
+    pub fn statistics(&self) -> Result<Statistics, Status> {
+        let _inside = self.inside();
+        if self.is_freed() {
+            return Err(Status::State);
+        }
+        for _ in 0..TRIES_MAX {
+            if let Some(mut driving) = self.try_own() {
+                self.note_statistics(driving.side());
+                driving.leave();
+                break;
+            }
+            std::thread::yield_now();
+        }
+        let mut locked = Locked::new(self, self.lock_write(), false);
+        let sent = locked.side().sent;
+        let unsent = locked.side().unsent();
+        locked.unlock(false);
+        let control = self.control();
+        let keepalive = &control.keepalive;
+        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Statistics {
+            messages_sent: sent.messages,
+            payload_sent: sent.payload,
+            wire_sent: sent.wire,
+            unsent: unsent as u64,
+            wire_received: self.wire_received.load(Ordering::Relaxed),
+            pings_sent: keepalive.sent,
+            pongs_received: keepalive.pongs_received,
+            round_trip_us: keepalive.round_trip_us,
+            ..*noted
+        })
+    }
+
+    /// The owner of the read word is about to sleep: what it has counted is for anybody from now on.
+    pub(super) fn note_statistics(&self, side: &ReadSide) {
+        let Ok(mut noted) = self.noted.try_lock() else { return };
+        let (messages, bytes) = side.unread();
+        noted.messages_received = side.received.messages;
+        noted.payload_received = side.received.payload;
+        noted.pings_received = side.received.pings;
+        noted.unread_messages = messages as u64;
+        noted.unread = bytes as u64;
+    }
+}

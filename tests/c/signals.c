@@ -1,0 +1,290 @@
+/* Signals are the program's: no thread of the library takes one, no call changes what the program has set, none is cut
+ * short by one. */
+#define _GNU_SOURCE
+#include "self.h"
+#include "server.h"
+#include "tally.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+
+static wsstream_message read_message(wsstream *stream) {
+  wsstream_message message;
+  CHECK_OK(wsstream_read(stream, SOON, &message));
+  return message;
+}
+
+static void echo(wsstream *stream) {
+  wsstream_message message;
+  CHECK_OK(wsstream_write(stream, WSSTREAM_TEXT, "echo", 4, SOON));
+  message = read_message(stream);
+  CHECK_MESSAGE(WSSTREAM_TEXT, "echo", 4, &message);
+  wsstream_message_release(&message);
+}
+
+/* ---- The threads of the library. */
+
+static struct self_thread own_threads[SELF_MAX];
+static int own_count;
+
+static int is_own(int number) {
+  int i;
+  for (i = 0; i < own_count; i++)
+    if (own_threads[i].number == number) return 1;
+  return 0;
+}
+
+/* The signals that can be blocked: all but those of the kernel and the two that the C library keeps to itself. */
+static uint64_t every_signal(void) {
+  sigset_t all;
+  uint64_t bits = 0;
+  int number;
+  sigfillset(&all);
+  for (number = 1; number <= SIGRTMAX; number++)
+    if (sigismember(&all, number) == 1) bits |= (uint64_t)1 << (number - 1);
+  return bits & ~((uint64_t)1 << (SIGKILL - 1)) & ~((uint64_t)1 << (SIGSTOP - 1));
+}
+
+/* Looks at every thread that is not the program's; answers how many there are and how many lack the library's name: a
+ * thread that has just begun still has that of the thread that made it. */
+static int look_at_the_librarys_threads(int *unnamed) {
+  struct self_thread threads[SELF_MAX];
+  const int count = self_look_at_threads(threads, SELF_MAX);
+  int i, found = 0;
+  *unnamed = 0;
+  for (i = 0; i < count; i++) {
+    const uint64_t open = every_signal() & ~threads[i].blocked;
+    if (is_own(threads[i].number)) continue;
+    if (open != 0) CHECK_FAIL("thread \"%s\" takes the signals %#" PRIx64, threads[i].name, open);
+    *unnamed += strncmp(threads[i].name, "wsstream", 8) != 0;
+    found++;
+  }
+  return found;
+}
+
+/* The internal thread and at least one that resolves: a name that nobody has keeps its thread for a while. */
+static void every_thread_of_the_library_blocks_every_signal(void) {
+  static const char *const urls[] = {"ws://name.invalid/", "ws://localhost:1/"};
+  wsstream *streams[8], *open;
+  int i, found, unnamed, most = 0;
+  const int64_t end = now_ms() + 300;
+  own_count = self_look_at_threads(own_threads, SELF_MAX);
+  open = check_open("/echo");
+  for (i = 0; i < 8; i++) CHECK_OK(wsstream_open(urls[i % 2], WSSTREAM_NUL, NULL, &streams[i]));
+  while (now_ms() < end || most < 2) {
+    found = look_at_the_librarys_threads(&unnamed);
+    if (found > most) most = found;
+  }
+  for (i = 0; i < 8; i++) wsstream_free(streams[i]);
+  while (look_at_the_librarys_threads(&unnamed), unnamed > 0) sched_yield();
+  echo(open);
+  wsstream_free(open);
+}
+
+static void nothing_of_the_program_is_changed(void) {
+  struct sigaction before[65], after;
+  sigset_t mask_before, mask_after;
+  wsstream *stream;
+  wsstream_message message;
+  int number, descriptor;
+  sigemptyset(&mask_before);
+  sigaddset(&mask_before, SIGUSR1);
+  sigaddset(&mask_before, SIGTERM);
+  CHECK_NUMBER(0, pthread_sigmask(SIG_BLOCK, &mask_before, NULL));
+  CHECK_NUMBER(0, pthread_sigmask(SIG_BLOCK, NULL, &mask_before));
+  for (number = 1; number < 65; number++) sigaction(number, NULL, &before[number]);
+  raise(SIGUSR1);
+
+  stream = check_open("/echo");
+  CHECK_OK(wsstream_fd(stream, &descriptor));
+  echo(stream);
+  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_read(stream, 20, &message));
+  CHECK_OK(wsstream_close(stream, 1000, NULL, 0));
+  CHECK_CLOSED_AND_FREE(stream, 1000, "");
+
+  CHECK_NUMBER(0, pthread_sigmask(SIG_BLOCK, NULL, &mask_after));
+  for (number = 1; number < 65; number++) {
+    CHECK_NUMBER(sigismember(&mask_before, number), sigismember(&mask_after, number));
+    if (sigaction(number, NULL, &after) != 0) continue;
+    CHECK(after.sa_handler == before[number].sa_handler);
+    CHECK_NUMBER(before[number].sa_flags, after.sa_flags);
+  }
+  /* What waited for the program before still does. */
+  CHECK_NUMBER(0, sigpending(&mask_after));
+  CHECK_NUMBER(1, sigismember(&mask_after, SIGUSR1));
+  CHECK_NUMBER(0, sigwait(&mask_after, &number));
+  CHECK_NUMBER(SIGUSR1, number);
+  CHECK_NUMBER(0, pthread_sigmask(SIG_UNBLOCK, &mask_before, NULL));
+}
+
+/* ---- A signal that comes while a call waits. */
+
+static volatile sig_atomic_t handled;
+
+static void count_signal(int number) {
+  (void)number;
+  handled++;
+}
+
+/* A call that is to wait for ever, what it waits on, and what it has answered. */
+struct waiting {
+  wsstream_status (*call)(wsstream *);
+  wsstream *stream;
+  wsstream_status status;
+  int thread;
+  struct tally begun, ended;
+};
+
+static void *wait_for_ever(void *argument) {
+  struct waiting *waiting = argument;
+  waiting->thread = (int)syscall(SYS_gettid);
+  tally_add(&waiting->begun);
+  waiting->status = waiting->call(waiting->stream);
+  tally_add(&waiting->ended);
+  return NULL;
+}
+
+/* Whether a thread of this process sleeps in the system. */
+static int sleeps(int thread) {
+  char path[64], state = 'R';
+  FILE *file;
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
+  file = fopen(path, "re");
+  CHECK(file != NULL);
+  CHECK_NUMBER(1, fscanf(file, "%*d (%*[^)]) %c", &state));
+  fclose(file);
+  return state == 'S';
+}
+
+/* Begins the call on a thread of its own and sends it signals, each once the thread sleeps again. */
+static pthread_t begin_and_disturb(struct waiting *waiting) {
+  pthread_t thread = check_thread(wait_for_ever, waiting);
+  int i;
+  tally_await(&waiting->begun, 1);
+  for (i = 0; i < 50; i++) {
+    const int before = handled;
+    while (!sleeps(waiting->thread)) sched_yield();
+    CHECK_NUMBER(0, pthread_kill(thread, SIGUSR2));
+    while (handled == before) sched_yield();
+  }
+  return thread;
+}
+
+static wsstream_status call_wait_opened(wsstream *stream) {
+  return wsstream_wait_opened(stream, WSSTREAM_FOREVER);
+}
+
+static wsstream_status call_wait_closed(wsstream *stream) {
+  return wsstream_wait_closed(stream, WSSTREAM_FOREVER, NULL);
+}
+
+static wsstream_status call_read(wsstream *stream) {
+  wsstream_message message;
+  const wsstream_status status = wsstream_read(stream, WSSTREAM_FOREVER, &message);
+  wsstream_message_release(&message);
+  return status;
+}
+
+static wsstream_status call_poll(wsstream *stream) {
+  uint32_t events;
+  return wsstream_poll(stream, WSSTREAM_READABLE, WSSTREAM_FOREVER, &events);
+}
+
+static wsstream_status call_write(wsstream *stream) {
+  return wsstream_write(stream, WSSTREAM_TEXT, "more", 4, WSSTREAM_FOREVER);
+}
+
+static wsstream_status call_flush(wsstream *stream) {
+  return wsstream_flush(stream, WSSTREAM_FOREVER);
+}
+
+static void disturb_until_a_message_comes(wsstream_status (*call)(wsstream *)) {
+  struct waiting waiting = {call, check_open("/echo"), WSSTREAM_ERR_INTERNAL, 0, TALLY_ZERO, TALLY_ZERO};
+  pthread_t thread = begin_and_disturb(&waiting);
+  CHECK_OK(wsstream_write(waiting.stream, WSSTREAM_TEXT, "come", 4, SOON));
+  check_join(thread);
+  CHECK_STATUS(WSSTREAM_OK, waiting.status);
+  wsstream_free(waiting.stream);
+}
+
+static void disturb_until_the_peer_reads(wsstream_status (*call)(wsstream *)) {
+  static uint8_t data[1 << 24]; /* more than the system takes */
+  const char *token = server_fresh_word();
+  struct waiting waiting = {call, NULL, WSSTREAM_ERR_INTERNAL, 0, TALLY_ZERO, TALLY_ZERO};
+  pthread_t thread;
+  char path[96];
+  snprintf(path, sizeof path, "/stall_until?token=%s", token);
+  waiting.stream = check_open(path);
+  while (wsstream_write(waiting.stream, WSSTREAM_BINARY, data, sizeof data, 0) != WSSTREAM_QUEUED) continue;
+  thread = begin_and_disturb(&waiting);
+  server_release(token);
+  check_join(thread);
+  CHECK_STATUS(WSSTREAM_OK, waiting.status);
+  wsstream_free(waiting.stream);
+}
+
+static void disturb_until_it_is_open(void) {
+  const char *token = server_fresh_word();
+  struct waiting waiting = {call_wait_opened, NULL, WSSTREAM_ERR_INTERNAL, 0, TALLY_ZERO, TALLY_ZERO};
+  pthread_t thread;
+  char path[96];
+  snprintf(path, sizeof path, "/handshake?token=%s", token);
+  waiting.stream = check_begin_open(path, NULL);
+  thread = begin_and_disturb(&waiting);
+  server_release(token);
+  check_join(thread);
+  CHECK_STATUS(WSSTREAM_OK, waiting.status);
+  wsstream_free(waiting.stream);
+}
+
+static void disturb_until_it_is_closed(void) {
+  struct waiting waiting = {call_wait_closed, check_open("/echo"), WSSTREAM_ERR_INTERNAL, 0, TALLY_ZERO, TALLY_ZERO};
+  pthread_t thread = begin_and_disturb(&waiting);
+  CHECK_OK(wsstream_close(waiting.stream, 1000, NULL, 0));
+  check_join(thread);
+  CHECK_STATUS(WSSTREAM_OK, waiting.status);
+  wsstream_free(waiting.stream);
+}
+
+static void a_signal_does_not_end_a_call_that_waits(void) {
+  disturb_until_a_message_comes(call_read);
+  disturb_until_a_message_comes(call_poll);
+  disturb_until_the_peer_reads(call_write);
+  disturb_until_the_peer_reads(call_flush);
+  disturb_until_it_is_open();
+  disturb_until_it_is_closed();
+}
+
+static wsstream_status read_for_100_ms(wsstream *stream) {
+  const int64_t begin = now_ms();
+  wsstream_message message;
+  const wsstream_status status = wsstream_read(stream, 100, &message);
+  CHECK(now_ms() - begin >= 99);
+  return status;
+}
+
+/* Signals that come faster than the time runs out do not shorten the wait, and come until it has ended. */
+static void a_signal_does_not_change_how_long_a_call_waits(void) {
+  struct waiting waiting = {read_for_100_ms, check_open("/echo"), WSSTREAM_OK, 0, TALLY_ZERO, TALLY_ZERO};
+  pthread_t thread = check_thread(wait_for_ever, &waiting);
+  tally_await(&waiting.begun, 1);
+  while (tally_count(&waiting.ended) == 0) {
+    pthread_kill(thread, SIGUSR2);
+    let_pass_ms(5);
+  }
+  check_join(thread);
+  CHECK_STATUS(WSSTREAM_AGAIN, waiting.status);
+  wsstream_free(waiting.stream);
+}
+
+int main(void) {
+  struct sigaction action = {.sa_handler = count_signal};
+  check_begin();
+  RUN(every_thread_of_the_library_blocks_every_signal);
+  RUN(nothing_of_the_program_is_changed);
+  CHECK_NUMBER(0, sigaction(SIGUSR2, &action, NULL));
+  RUN(a_signal_does_not_end_a_call_that_waits);
+  RUN(a_signal_does_not_change_how_long_a_call_waits);
+  return EXIT_SUCCESS;
+}
