@@ -113,10 +113,11 @@ pub unsafe extern "C" fn wsstream_poll(
 /// Lifetime:  where no call waits for an event, the next one that has to wait for it returns at once, that one only.
 /// Since:     0.1
 ///
-/// WSSTREAM_OPENED is for wsstream_wait_opened; WSSTREAM_READABLE for wsstream_read and wsstream_read_many;
-/// WSSTREAM_WRITABLE for wsstream_write, wsstream_write_some and wsstream_flush; WSSTREAM_CLOSED for
-/// wsstream_wait_closed; each of them also for a wsstream_poll that asks for it. The calls answer AGAIN, a write that
-/// was taken QUEUED, with WSSTREAM_FOREVER too. A call with timeout 0 does not wait and leaves the wake to the next.
+/// WSSTREAM_OPENED is for wsstream_wait_opened; WSSTREAM_READABLE for wsstream_read and wsstream_read_many,
+/// WSSTREAM_READABLE_SOME for wsstream_read_some; WSSTREAM_WRITABLE for wsstream_write, wsstream_write_some and
+/// wsstream_flush; WSSTREAM_CLOSED for wsstream_wait_closed and wsstream_writable_close; each of them also for a
+/// wsstream_poll that asks for it. The calls answer AGAIN, a write that was taken QUEUED, with WSSTREAM_FOREVER too. A
+/// call with timeout 0 does not wait and leaves the wake to the next.
 /// It is not async-signal-safe: call it from a thread, not from a signal handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_wake(stream: *mut wsstream, events: u32) -> wsstream_status {

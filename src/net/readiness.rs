@@ -7,7 +7,6 @@
 use super::sys;
 use std::io::Result;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What the set knows of the socket.
@@ -26,7 +25,8 @@ struct Socket {
 pub struct Readiness {
     set: OwnedFd,
     event: OwnedFd,
-    is_raised: AtomicBool,
+    /// The flag and the system call are one step: a flag beside it could say quiet of an event that is raised.
+    is_raised: Mutex<bool>,
     socket: Mutex<Socket>,
 }
 
@@ -35,7 +35,7 @@ impl Readiness {
     pub fn new() -> Result<Self> {
         let (set, event) = (sys::epoll()?, sys::eventfd()?);
         sys::epoll_control(set.as_fd(), libc::EPOLL_CTL_ADD, event.as_raw_fd(), READ, 0)?;
-        Ok(Self { set, event, is_raised: AtomicBool::new(false), socket: Mutex::default() })
+        Ok(Self { set, event, is_raised: Mutex::default(), socket: Mutex::default() })
     }
 
     /// The number for the program.
@@ -44,24 +44,24 @@ impl Readiness {
         self.set.as_raw_fd()
     }
 
+    fn flag(&self) -> MutexGuard<'_, bool> {
+        self.is_raised.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes it readable; a system call only where it was quiet.
     pub fn raise(&self) {
-        if !self.is_raised.swap(true, Ordering::SeqCst) {
+        let mut is_raised = self.flag();
+        if !std::mem::replace(&mut is_raised, true) {
             sys::eventfd_raise(self.event.as_fd());
         }
     }
 
-    /// Whether it was raised and not quietened.
-    #[must_use]
-    pub fn is_raised(&self) -> bool {
-        self.is_raised.load(Ordering::SeqCst)
-    }
-
     /// Makes it quiet but for the socket; what is to be seen has to be looked for after this.
     pub fn quieten(&self) {
-        // In this order: who raises between the two skips the system call, and the look after this sees why it did.
-        sys::eventfd_clear(self.event.as_fd());
-        self.is_raised.swap(false, Ordering::SeqCst);
+        let mut is_raised = self.flag();
+        if std::mem::replace(&mut is_raised, false) {
+            sys::eventfd_clear(self.event.as_fd());
+        }
     }
 
     fn socket(&self) -> MutexGuard<'_, Socket> {

@@ -5,7 +5,7 @@
 use crate::memory::Source;
 use std::io::{Error, ErrorKind, Result};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
 fn check(result: libc::c_int) -> Result<libc::c_int> {
@@ -38,12 +38,7 @@ const NO_DESCRIPTOR: RawFd = -1;
 impl Socket {
     /// Takes over a descriptor.
     pub fn new(socket: OwnedFd) -> Result<Self> {
-        // SAFETY: no memory is involved; the descriptor is owned, hence open.
-        let flags = check(unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFL) })?;
-        if flags & libc::O_NONBLOCK == 0 {
-            // SAFETY: as above.
-            check(unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
-        }
+        set_nonblocking(socket.as_fd())?;
         Ok(Self(AtomicI32::new(socket.into_raw_fd())))
     }
 
@@ -192,12 +187,24 @@ pub fn eventfd_clear(descriptor: BorrowedFd<'_>) {
     unsafe { libc::read(descriptor.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
 }
 
-/// A new epoll set.
+/// A new epoll set, non-blocking and close-on-exec.
 pub fn epoll() -> Result<OwnedFd> {
     // SAFETY: no memory is involved.
     let descriptor = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
     // SAFETY: the system has just made it for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+    let set = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    set_nonblocking(set.as_fd())?;
+    Ok(set)
+}
+
+fn set_nonblocking(descriptor: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: no memory is involved; the descriptor is borrowed, hence open.
+    let flags = check(unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_GETFL) })?;
+    if flags & libc::O_NONBLOCK == 0 {
+        // SAFETY: as above.
+        check(unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+    }
+    Ok(())
 }
 
 /// Adds, changes or removes a descriptor in an epoll set.

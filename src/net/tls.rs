@@ -146,6 +146,7 @@ impl Tls {
             let mut state = poisoned.into_inner();
             self.state.clear_poison();
             state.input = Buffer::default();
+            state.is_processable = false;
             state.failure.get_or_insert_with(|| TlsFailure::new("A bug was met in TLS."));
             state
         })
@@ -196,27 +197,20 @@ impl Tls {
         mut state: MutexGuard<'a, State>,
         socket: &Socket,
     ) -> Result<MutexGuard<'a, State>> {
-        let mut outgoing = std::mem::take(&mut state.outgoing);
+        let outgoing = std::mem::take(&mut state.outgoing);
         drop(state);
         let result = match sys::send(socket, outgoing.filled()) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
             result => result,
         };
         let mut state = self.lock();
-        let result = result.and_then(|size| {
-            outgoing.consume(size);
-            state.is_blocked = !outgoing.is_empty();
-            outgoing.append(state.outgoing.filled())
-        });
-        if let Err(error) = result {
-            // What was sent has a hole from here on.
-            state.outgoing = Buffer::default();
-            state.is_over = true;
-            self.unlock(state);
-            return Err(error);
+        match state.put_back(outgoing, result) {
+            Ok(()) => Ok(state),
+            Err(error) => {
+                self.unlock(state);
+                Err(error)
+            }
         }
-        state.outgoing = outgoing;
-        Ok(state)
     }
 
     /// Says close_notify, and sends it as far as the socket takes it (RFC 8446 §6.1: before our end of TCP).
@@ -268,6 +262,19 @@ impl State {
         self.is_processable || !self.plaintext.is_empty() || has_end
     }
 
+    /// After so many of the outgoing bytes were sent: what was made meanwhile goes behind the others.
+    fn put_back(&mut self, mut outgoing: Buffer, sent: Result<usize>) -> Result<()> {
+        let result = sent.and_then(|size| {
+            outgoing.consume(size);
+            self.is_blocked = !outgoing.is_empty();
+            outgoing.append(self.outgoing.filled())
+        });
+        // Without all of it what was sent has a hole from here on.
+        self.is_over |= result.is_err();
+        self.outgoing = if result.is_ok() { outgoing } else { Buffer::default() };
+        result
+    }
+
     /// Plaintext that lies there, else what whole records give, else what the socket brings: one call of it unless a
     /// record comes in pieces.
     fn receive(&mut self, socket: &Socket, chunk: &mut Chunk, room: usize) -> Result<Received> {
@@ -291,6 +298,10 @@ impl State {
             }
             if left == 0 || room == 0 {
                 break;
+            }
+            if self.input.len() >= INPUT_SIZE_MAX {
+                self.fail(TlsFailure::new("The peer has sent a TLS handshake message that is too large."));
+                continue;
             }
             match self.fill(socket) {
                 Ok(0) => self.handle_end_of_tcp(),
@@ -345,11 +356,6 @@ impl State {
     /// Receives behind the input, once.
     fn fill(&mut self, socket: &Socket) -> Result<usize> {
         let pending = self.input.filled();
-        if pending.len() >= INPUT_SIZE_MAX {
-            self.failure =
-                Some(TlsFailure::new("The peer has sent a TLS handshake message that is too large."));
-            return Ok(1);
-        }
         let missing = record::record_size(pending).min(RECORD_SIZE_MAX).saturating_sub(pending.len());
         let spare = self.input.spare(self.receive_size.max(missing))?;
         let room = spare.len();

@@ -139,7 +139,7 @@ impl Internal {
                     self.call(key, |driven| driven.ready(false, false));
                 }
                 Ok(Command::Freed(key)) => {
-                    self.call(key, |driven| driven.call_back());
+                    self.call(key, |driven| driven.freed());
                     self.deserting.push(key);
                 }
                 Ok(_) | Err(_) => {}
@@ -254,7 +254,7 @@ impl Internal {
             Command::Deadline(key, at) => self.deadlines.push(Reverse((at, key))),
             Command::CallBack(key) => self.drive(poller, key, |driven| driven.call_back()),
             Command::Freed(key) => {
-                self.drive(poller, key, |driven| driven.call_back());
+                self.call(key, |driven| driven.freed());
                 if let Some(entry) = self.streams.get_mut(&key) {
                     entry.freed = true;
                     self.deserting.push(key);

@@ -59,6 +59,8 @@ pub trait Driven: Send + Sync {
     fn deadline(&self, now: Instant) -> Option<Instant>;
     /// Runs the callbacks that are due.
     fn call_back(&self) -> Wanted;
+    /// The stream was freed, and whatever that meant is done: the last callbacks.
+    fn freed(&self);
     /// After free: whether no call is inside, so that the last share may go.
     fn is_deserted(&self) -> bool;
     /// The stream cannot be served any more.

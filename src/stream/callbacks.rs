@@ -97,11 +97,25 @@ struct Registered {
     event: Option<(u32, EventCallback)>,
     closed: VecDeque<ClosedCallback>,
     freed: VecDeque<FreedCallback>,
-    running: Option<ThreadId>,
+    running: Option<Run>,
+    /// Counts what has run.
+    runs: u64,
     is_freed: bool,
 }
 
+/// A callback that runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Run {
+    thread: ThreadId,
+    count: u64,
+}
+
 impl Registered {
+    fn begin_run(&mut self) {
+        self.runs += 1;
+        self.running = Some(Run { thread: thread::current().id(), count: self.runs });
+    }
+
     fn awaited(&self) -> u32 {
         let flag = |is_awaited: bool, event: u32| if is_awaited { event } else { 0 };
         flag(!self.opened.is_empty(), OPENED)
@@ -123,7 +137,6 @@ enum Due {
     Opened(OpenedCallback, Status),
     Event(EventCallback, u32),
     Closed(ClosedCallback),
-    Freed(FreedCallback),
 }
 
 impl Callbacks {
@@ -131,12 +144,13 @@ impl Callbacks {
         self.registered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no callback runs on another thread.
-    fn idle<'a>(&'a self, mut registered: MutexGuard<'a, Registered>) -> MutexGuard<'a, Registered> {
-        while registered.running.is_some_and(|running| running != thread::current().id()) {
+    /// Waits until this callback has run, if that is on another thread. Not for one that has begun since.
+    fn outwait(&self, run: Option<Run>) {
+        let Some(run) = run.filter(|run| run.thread != thread::current().id()) else { return };
+        let mut registered = self.registered();
+        while registered.running == Some(run) {
             registered = self.idle.wait(registered).unwrap_or_else(PoisonError::into_inner);
         }
-        registered
     }
 
     /// Whether the lock is free and no callback runs, for the child of a fork.
@@ -195,9 +209,13 @@ impl Stream {
         if event.as_ref().is_some_and(|(events, _)| *events == 0 || events & !EVENTS != 0) {
             return Status::Argument;
         }
-        let mut old = None;
-        let status = self.register(|registered| old = std::mem::replace(&mut registered.event, event));
-        drop(self.callbacks.idle(self.callbacks.registered()));
+        let (mut old, mut running) = (None, None);
+        let status = self.register(|registered| {
+            old = std::mem::replace(&mut registered.event, event);
+            running = registered.running;
+        });
+        let _inside = self.inside();
+        self.callbacks.outwait(running);
         status
     }
 
@@ -218,9 +236,10 @@ impl Stream {
         let old = std::mem::replace(&mut delivery.callback, callback);
         delivery.generation += 1;
         (delivery.is_paused, delivery.is_resumed, delivery.is_over) = (false, false, false);
+        let running = registered.running;
         self.stand(registered);
         self.runtime.call_back(self.key);
-        drop(self.callbacks.idle(self.callbacks.registered()));
+        self.callbacks.outwait(running);
         if was_set && !is_set {
             self.read.rise();
         }
@@ -243,15 +262,17 @@ impl Stream {
         registered.is_freed = true;
         let freed = std::mem::take(&mut registered.freed);
         let running = registered.running;
+        let runs = registered.runs;
         let never_run = std::mem::replace(
             &mut *registered,
-            Registered { freed, running, is_freed: true, ..Registered::default() },
+            Registered { freed, running, runs, is_freed: true, ..Registered::default() },
         );
         self.waiters.stand(|standing| standing.called = 0);
         if never_run.delivery.is_set {
             self.read.rise();
         }
-        drop(self.callbacks.idle(registered));
+        drop(registered);
+        self.callbacks.outwait(running);
         drop(never_run);
     }
 
@@ -276,18 +297,26 @@ impl Stream {
                         callback(self, info);
                     }
                 }
-                Due::Freed(callback) => callback(),
             });
+        }
+    }
+
+    /// Runs the last callbacks of a stream that was freed: none of its others, nor the log function, runs after them.
+    pub(super) fn run_freed(&self) {
+        self.run_log();
+        if let Some(log) = &self.log {
+            log.end();
+        }
+        let freed = std::mem::take(&mut self.callbacks.registered().freed);
+        for callback in freed {
+            call_program(&IN_CALLBACK, callback);
         }
     }
 
     fn next_due(&self) -> Option<Due> {
         loop {
             let mut registered = self.callbacks.registered();
-            if registered.is_freed {
-                return self.take(registered, |registered| registered.freed.pop_front().map(Due::Freed));
-            }
-            if self.is_freed() {
+            if registered.is_freed || self.is_freed() {
                 return None;
             }
             if !registered.opened.is_empty() {
@@ -329,7 +358,7 @@ impl Stream {
             return None;
         }
         let taken = take(&mut registered)?;
-        registered.running = Some(thread::current().id());
+        registered.begin_run();
         self.stand(registered);
         Some(taken)
     }
@@ -357,6 +386,7 @@ impl Stream {
                 let pumped = self.pump(side, goal_of(events), true);
                 self.note_writable(events);
                 let holding = self.events_in_hand(events, side, &pumped);
+                side.release_memory();
                 driving.leave_as(true, false);
                 holding
             }
@@ -377,7 +407,7 @@ impl Stream {
             // From here on who removes it waits: a message that is taken for it is not lost to a reader after it.
             let Some(mut callback) = registered.delivery.callback.take() else { return false };
             let generation = registered.delivery.generation;
-            registered.running = Some(thread::current().id());
+            registered.begin_run();
             drop(registered);
             let running = Running(&self.callbacks);
             let next = self.next_message(turn == 0, generation);
@@ -411,18 +441,28 @@ impl Stream {
             _ => None,
         };
         let waits = next.is_none();
+        if waits {
+            // An idle stream owns no buffer, and is not swept.
+            side.release_memory();
+        }
         if waits && side.has_input() {
             self.runtime.call_back(self.key);
         }
         if let Some(taken) = next.take() {
             let mut registered = self.callbacks.registered();
-            let delivery = &mut registered.delivery;
-            if delivery.is_set && delivery.generation == generation && !self.is_freed() {
+            let delivery = &registered.delivery;
+            let is_its = delivery.is_set && delivery.generation == generation && !self.is_freed();
+            // What opens the stream may bring the first message with it.
+            if is_its && registered.opened.is_empty() {
+                let delivery = &mut registered.delivery;
                 delivery.is_over = taken.is_err();
                 delivery.is_resumed = false;
                 next = Some(taken);
-            } else if let Ok(message) = taken {
-                side.push_front(message);
+            } else {
+                if let Ok(message) = taken {
+                    side.push_front(message);
+                }
+                self.runtime.call_back(self.key);
             }
         }
         driving.leave_as(waits, false);
@@ -458,6 +498,9 @@ impl Stream {
     /// Which events hold for who has just pumped.
     pub(super) fn events_in_hand(&self, events: u32, side: &ReadSide, pumped: &Pumped) -> u32 {
         let ended = if matches!(pumped, Pumped::Ended) { super::poll::DRIVEN } else { 0 };
-        self.events_holding(events, side.has_queued() || side.is_parted(), side.has_part()) | (events & ended)
+        let is_queued = side.has_queued();
+        // Inside a message that is handed out in parts a read has its answer, too.
+        let (message, part) = (is_queued || side.is_parted(), is_queued || side.has_part());
+        self.events_holding(events, message, part) | (events & ended)
     }
 }

@@ -25,15 +25,9 @@ impl Stream {
             return Ok(readiness.descriptor());
         }
         let readiness = Readiness::new().map_err(|_| Status::Resource)?;
-        let mut is_new = false;
-        let readiness = self.readiness.get_or_init(|| {
-            is_new = true;
-            readiness
-        });
-        if is_new {
-            self.attach_descriptor();
-            self.watch(READABLE)?;
-        }
+        let readiness = self.readiness.get_or_init(|| readiness);
+        self.attach_descriptor();
+        self.watch(readiness, None)?;
         Ok(readiness.descriptor())
     }
 
@@ -50,24 +44,37 @@ impl Stream {
         if let Err(status) = self.descriptor() {
             return status;
         }
-        match self.watch(events) {
+        let Some(readiness) = self.readiness.get() else { return Status::Resource };
+        match self.watch(readiness, Some(events)) {
             Ok(()) => Status::Ok,
             Err(status) => status,
         }
     }
 
-    fn watch(&self, events: u32) -> Result<(), Status> {
-        let Some(readiness) = self.readiness.get() else { return Ok(()) };
-        readiness.want(events & RECEIVED != 0).map_err(|_| Status::Resource)?;
-        self.waiters.stand(|standing| standing.watched = events);
-        // In the word itself, so that every owner that leaves after this knows of it.
-        if events & RECEIVED != 0 {
-            self.read.mark(DESCRIPTOR);
-        } else {
-            self.read.unwatch();
-        }
-        readiness.quieten();
-        self.look_for_descriptor(readiness);
+    /// Changes what is watched; None: to READABLE, where the program has not chosen.
+    fn watch(&self, readiness: &Readiness, events: Option<u32>) -> Result<(), Status> {
+        let mut result = Ok(());
+        // One after the other: word, set and mask say the same.
+        self.waiters.stand(|standing| {
+            if events.is_none() && standing.is_chosen {
+                return;
+            }
+            let events = events.unwrap_or(READABLE);
+            let receives = events & RECEIVED != 0;
+            result = readiness.want(receives);
+            if result.is_err() {
+                return;
+            }
+            (standing.watched, standing.is_chosen) = (events, true);
+            // In the word itself, so that every owner that leaves after this knows of it.
+            if receives {
+                self.read.mark(DESCRIPTOR);
+            } else {
+                self.read.unwatch();
+            }
+        });
+        result.map_err(|_| Status::Resource)?;
+        self.quieten(readiness);
         Ok(())
     }
 
@@ -95,8 +102,8 @@ impl Stream {
         control.socket = None;
         if let Some(readiness) = self.readiness.get() {
             readiness.detach();
-            readiness.raise();
         }
+        self.raise_descriptor();
     }
 
     /// At the end of a call that answers AGAIN: the descriptor is quiet if nothing holds that is watched.
@@ -110,9 +117,7 @@ impl Stream {
     #[cold]
     #[inline(never)]
     fn quieten(&self, readiness: &Readiness) {
-        if readiness.is_raised() {
-            readiness.quieten();
-        }
+        readiness.quieten();
         self.look_for_descriptor(readiness);
     }
 
@@ -140,8 +145,9 @@ impl Stream {
     #[cold]
     #[inline(never)]
     pub(super) fn raise_descriptor(&self) {
-        if let Some(readiness) = self.readiness.get() {
-            readiness.raise();
+        match self.readiness.get() {
+            Some(readiness) if self.waiters.watched() != 0 => readiness.raise(),
+            _ => {}
         }
     }
 }

@@ -4,11 +4,11 @@
 use super::read::Driving;
 use super::read_side::ReadSide;
 use super::read_word::{
-    ARMED, COUNT, DESCRIPTOR, DETACHED, DISCARD, ENDED, INTERNAL, LINGER, OWNER, THROTTLED,
+    ARMED, CANCELLED, COUNT, DESCRIPTOR, DETACHED, DISCARD, ENDED, INTERNAL, LINGER, OWNER, THROTTLED,
 };
 use super::serve::Locked;
 use super::write_word::{HELD, OUTARMED};
-use super::{Ending, Stream};
+use super::{Ending, READABLE, READABLE_SOME, Stream};
 use crate::net::Transport;
 use crate::net::poller::Interest;
 use crate::net::transport::Received;
@@ -33,7 +33,7 @@ impl Driven for Stream {
 
     fn ready(&self, event: bool, error: bool) -> Wanted {
         crate::fault::point("runtime.ready");
-        if event && !error && self.read.load() & (DESCRIPTOR | ENDED) == DESCRIPTOR {
+        if event && !error && self.is_for_event_loop() {
             return self.leave_to_event_loop();
         }
         let read = if event {
@@ -113,6 +113,10 @@ impl Driven for Stream {
         if self.closed.info().is_some() { Wanted::Nothing } else { self.wanted() }
     }
 
+    fn freed(&self) {
+        self.run_freed();
+    }
+
     fn is_deserted(&self) -> bool {
         let is_lingering = self.control().linger_until.is_some();
         !is_lingering
@@ -135,6 +139,12 @@ impl Driven for Stream {
 }
 
 impl Stream {
+    /// Whether the program's event loop is the one to receive.
+    fn is_for_event_loop(&self) -> bool {
+        let kept = DESCRIPTOR | CANCELLED | DISCARD | ENDED | THROTTLED;
+        self.read.load() & kept == DESCRIPTOR && !self.waiters.is_calling(READABLE | READABLE_SOME)
+    }
+
     /// An event came, and the program's event loop has seen it, too: it has until the sweep after next to come and read.
     fn leave_to_event_loop(&self) -> Wanted {
         self.write.disarm();

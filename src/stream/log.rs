@@ -48,6 +48,8 @@ pub(super) struct Line {
 struct Lines {
     lines: VecDeque<Line>,
     lost: u64,
+    /// The stream was freed: the program's function is called no more.
+    is_over: bool,
 }
 
 /// The log of one stream.
@@ -80,6 +82,11 @@ impl Log {
         (self.target.function)(level, text);
     }
 
+    /// Nothing is told from now on.
+    pub fn end(&self) {
+        self.lines().is_over = true;
+    }
+
     /// Whether a line of that level is told.
     pub fn has(&self, level: u32) -> bool {
         level <= self.target.level
@@ -105,6 +112,9 @@ impl Stream {
     #[cold]
     fn log_line(&self, log: &Log, level: u32, text: String) {
         let mut lines = log.lines();
+        if lines.is_over {
+            return;
+        }
         if lines.lines.len() == LINES_MAX {
             lines.lost += 1;
             return;

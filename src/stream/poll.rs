@@ -118,12 +118,12 @@ impl Stream {
     /// Which of the events hold now. Who owns the read word says what it has found.
     pub(super) fn events_holding(&self, events: u32, has_message: bool, has_part: bool) -> u32 {
         let word = self.read.load();
-        let has_message = has_message || word & (QUEUED | CANCELLED | ENDED | FREED) != 0;
+        let is_said = word & (QUEUED | CANCELLED | ENDED | FREED) != 0;
         let mut holding = 0;
         let mut note = |event: u32, holds: bool| holding |= if holds { event } else { 0 };
         note(OPENED, self.opened_status().is_some());
-        note(READABLE, has_message);
-        note(READABLE_SOME, has_message || has_part);
+        note(READABLE, is_said || has_message);
+        note(READABLE_SOME, is_said || has_part);
         note(WRITABLE, self.is_writable());
         note(CLOSED, self.closed.info().is_some());
         holding & events

@@ -108,6 +108,10 @@ impl Stream {
     fn pump_decoded(&self, side: &mut ReadSide, goal: Goal, frames_left: &mut usize) -> Option<Pumped> {
         loop {
             let word = self.read.load();
+            if word & CANCELLED != 0 {
+                // R13: what is queued is thrown away, too.
+                side.clear_queue();
+            }
             if word & (ENDED | FREED) != 0 {
                 return Some(Pumped::Ended);
             }
@@ -119,10 +123,6 @@ impl Stream {
             }
             if goal == Goal::Open {
                 return Some(Pumped::Reached);
-            }
-            if word & CANCELLED != 0 {
-                // R13: what is queued is thrown away, too.
-                side.clear_queue();
             }
             if word & DISCARD != 0 && !side.is_discarding && !side.is_over {
                 self.start_discarding(side, word & CANCELLED == 0);
@@ -299,6 +299,7 @@ impl Stream {
         let mut driving = Driving::new(self, held, false);
         if self.is_delivering() {
             // The message callback is the reader: what it is given it has to have asked for.
+            driving.side().release_memory();
             driving.leave_as(true, false);
             self.run_callbacks();
             return;

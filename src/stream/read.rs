@@ -64,9 +64,12 @@ impl<'a> Driving<'a> {
 
     /// Leaves. `armed`: the internal thread is about to watch the socket, only for errors where `throttled`.
     pub fn leave_as(mut self, armed: bool, throttled: bool) {
-        let Some(held) = self.held.take() else { return };
+        let Some(mut held) = self.held.take() else { return };
         let stream = self.stream;
         let _inside = stream.inside();
+        if stream.read.load() & CANCELLED != 0 {
+            held.clear_queue();
+        }
         let leave = Leave {
             reader: self.reader,
             queued: held.has_queued(),
@@ -84,8 +87,12 @@ impl<'a> Driving<'a> {
         }
         if left.wake {
             stream.notify(OPENED | READABLE | READABLE_SOME);
-        } else if leave.queued && stream.waiters.is_calling(READABLE) {
+        } else if has_left && stream.waiters.is_calling(READABLE | READABLE_SOME) {
             stream.runtime.call_back(stream.key);
+        }
+        if left.cancelled && leave.queued {
+            // Cancelled between the look above and the leaving: what is queued goes with the next owner.
+            stream.runtime.take_over(stream.key);
         }
         if left.descriptor && has_left {
             stream.raise_descriptor();
@@ -282,6 +289,7 @@ impl Stream {
         mut take: impl FnMut(&mut ReadSide, Pumped) -> Option<Result<T, Status>>,
     ) -> Result<T, Status> {
         crate::fault::point("stream.read");
+        let asked = if goal == Goal::Part { READABLE_SOME } else { READABLE };
         let _inside = self.inside();
         let mut driving = driving;
         let mut seat = None;
@@ -299,7 +307,7 @@ impl Stream {
                     if self.read.load() & (CANCELLED | FREED) == CANCELLED {
                         return Err(Status::Done);
                     }
-                    match self.follow(READABLE, &mut deadline, timeout, is_last_look, &mut patience, || {
+                    match self.follow(asked, &mut deadline, timeout, is_last_look, &mut patience, || {
                         self.read.load() & CANCELLED != 0
                     }) {
                         Slept::Woken => {}
@@ -336,7 +344,7 @@ impl Stream {
                 }
                 return result;
             }
-            match self.sleep_as_owner(own.side(), READABLE, &mut deadline, timeout, || false) {
+            match self.sleep_as_owner(own.side(), asked, &mut deadline, timeout, || false) {
                 Slept::Woken => {}
                 Slept::Over => is_last_look = true,
                 Slept::Resource => {

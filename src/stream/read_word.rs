@@ -81,6 +81,8 @@ pub struct Left {
     pub wake: bool,
     /// `closed` has settled: the socket is to be let go.
     pub ended: bool,
+    /// The program wants no further message.
+    pub cancelled: bool,
     /// An event loop is to be told of what is left behind.
     pub descriptor: bool,
 }
@@ -209,6 +211,7 @@ impl<T> ReadWord<T> {
                 list: new & !word & LINGER != 0,
                 wake: word & WAITER != 0,
                 ended: word & ENDED != 0,
+                cancelled: word & CANCELLED != 0,
                 descriptor: word & DESCRIPTOR != 0,
             },
             Err(_) => unreachable!("leaving is never refused"),

@@ -59,6 +59,8 @@ pub(super) struct Standing {
     pub called: u32,
     /// By the descriptor for event loops.
     pub watched: u32,
+    /// The program has said what the descriptor stands for.
+    pub is_chosen: bool,
 }
 
 /// The sleeping threads of one stream, and what else waits for its events.
@@ -121,8 +123,8 @@ impl Waiters {
                 waiter.wake.raise();
             }
         }
-        let Standing { called, watched } = list.standing;
-        Standing { called: called & events, watched: watched & events }
+        let Standing { called, watched, is_chosen } = list.standing;
+        Standing { called: called & events, watched: watched & events, is_chosen }
     }
 
     /// Changes what is waited for without a thread. Who changes a stream takes the same lock after its change, so what

@@ -225,35 +225,82 @@ static void bad_arguments_of_an_open_stream_are_refused_and_it_goes_on(void) {
   wsstream_free(stream);
 }
 
-/* What this version does not have yet answers so, and its symbol is there. */
-static void what_is_not_built_says_unsupported(void) {
+/* A bad argument is refused before anything happens: the stream goes on and no callback is registered. */
+static void bad_arguments_of_the_other_functions_are_refused_and_it_goes_on(void) {
   wsstream *stream = check_open("/echo");
-  wsstream_options *options = wsstream_options_new();
-  wsstream_chunk chunk;
   wsstream_statistics statistics;
+  wsstream_message message;
+  wsstream_chunk chunk;
   uint8_t buffer[8];
-  int fd = -1;
-#define UNSUPPORTED(call) CHECK_STATUS(WSSTREAM_ERR_UNSUPPORTED, call)
-  CHECK(wsstream_aborter_new() == NULL);
-  UNSUPPORTED(wsstream_options_set_number(options, WSSTREAM_OPTION_DEFLATE, 1));
-  UNSUPPORTED(wsstream_options_set_text(options, WSSTREAM_OPTION_BASE_URL, "ws://h/", WSSTREAM_NUL));
-  UNSUPPORTED(wsstream_options_set_log(options, never_log, WSSTREAM_LOG_INFO, NULL));
-  UNSUPPORTED(wsstream_read_some(stream, buffer, sizeof buffer, 0, &chunk));
-  UNSUPPORTED(wsstream_readable_cancel(stream, WSSTREAM_NO_CODE, NULL, 0));
-  UNSUPPORTED(wsstream_writable_close(stream, 0));
-  UNSUPPORTED(wsstream_writable_abort(stream, WSSTREAM_NO_CODE, NULL, 0));
-  UNSUPPORTED(wsstream_fd(stream, &fd));
-  UNSUPPORTED(wsstream_fd_watch(stream, WSSTREAM_READABLE));
-  UNSUPPORTED(wsstream_on_opened(stream, never_opened, NULL));
-  UNSUPPORTED(wsstream_on_message(stream, never_message, NULL));
-  UNSUPPORTED(wsstream_on_event(stream, WSSTREAM_READABLE, never_event, NULL));
-  UNSUPPORTED(wsstream_on_freed(stream, never_freed, NULL));
-  UNSUPPORTED(wsstream_resume(stream));
-  UNSUPPORTED(wsstream_statistics_get(stream, &statistics, sizeof statistics));
-  CHECK(wsstream_response_header(stream, "Date", WSSTREAM_NUL, 0) == NULL);
-  wsstream_options_free(options);
+  int fd = 5;
+  REFUSED(wsstream_read_some(stream, NULL, 1, 0, &chunk));
+  CHECK(chunk.type == 0 && chunk.flags == 0 && chunk.size == 0 && chunk.available == 0);
+  REFUSED(wsstream_read_some(stream, buffer, TOO_LARGE, 0, &chunk));
+  REFUSED(wsstream_read_some(stream, buffer, WSSTREAM_NUL, 0, &chunk));
+  REFUSED(wsstream_read_some(stream, buffer, sizeof buffer, 0, NULL));
+  REFUSED(wsstream_readable_cancel(stream, -2, NULL, 0));
+  REFUSED(wsstream_readable_cancel(stream, 65536, NULL, 0));
+  REFUSED(wsstream_readable_cancel(stream, 1000, NULL, 5));
+  REFUSED(wsstream_readable_cancel(stream, 1000, "bye", TOO_LARGE));
+  REFUSED(wsstream_readable_cancel(stream, 1000, "\xff", 1));
+  REFUSED(wsstream_writable_abort(stream, -2, NULL, 0));
+  REFUSED(wsstream_writable_abort(stream, 65536, NULL, 0));
+  REFUSED(wsstream_writable_abort(stream, 1000, NULL, 5));
+  REFUSED(wsstream_writable_abort(stream, 1000, "bye", TOO_LARGE));
+  REFUSED(wsstream_writable_abort(stream, 1000, "\xff", 1));
+  REFUSED(wsstream_fd(stream, NULL));
+  REFUSED(wsstream_fd(NULL, &fd));
+  CHECK_NUMBER(-1, fd);
+  REFUSED(wsstream_fd_watch(stream, 32));
+  REFUSED(wsstream_fd_watch(stream, 1u << 31));
+  REFUSED(wsstream_on_opened(stream, NULL, NULL));
+  REFUSED(wsstream_on_freed(stream, NULL, NULL));
+  REFUSED(wsstream_on_event(stream, 0, never_event, NULL));
+  REFUSED(wsstream_on_event(stream, 32, never_event, NULL));
+  REFUSED(wsstream_on_event(stream, WSSTREAM_WRITABLE | 1u << 31, never_event, NULL));
+  CHECK_OK(wsstream_on_message(stream, NULL, NULL));
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_READABLE, NULL, NULL));
+  REFUSED(wsstream_statistics_get(stream, NULL, sizeof statistics));
+  REFUSED(wsstream_statistics_get(stream, &statistics, TOO_LARGE));
+  CHECK(wsstream_response_header(stream, "Date", TOO_LARGE, 0) == NULL);
+  CHECK(wsstream_response_header(stream, "\xff", 1, 0) == NULL);
+  CHECK_OK(wsstream_write(stream, WSSTREAM_BINARY, "fine", 4, SOON));
+  CHECK_OK(wsstream_read(stream, SOON, &message));
+  CHECK_MESSAGE(WSSTREAM_BINARY, "fine", 4, &message);
+  wsstream_message_release(&message);
+  CHECK_STATUS(WSSTREAM_ERR_STATE, wsstream_runtime_stop(0));
   wsstream_free(stream);
-  UNSUPPORTED(wsstream_runtime_stop(0));
+}
+
+static void bad_aborters_and_logs_are_refused(void) {
+  wsstream_options *options = wsstream_options_new();
+  wsstream_aborter *aborter = wsstream_aborter_new();
+  CHECK(aborter != NULL);
+  REFUSED(wsstream_options_set_aborter(options, NULL));
+  REFUSED(wsstream_options_set_aborter(NULL, aborter));
+  CHECK_OK(wsstream_options_set_aborter(options, aborter));
+  REFUSED(wsstream_options_set_log(options, never_log, WSSTREAM_LOG_TRACE + 1, NULL));
+  REFUSED(wsstream_options_set_log(options, never_log, UINT32_MAX, NULL));
+  REFUSED(wsstream_options_set_log(options, NULL, WSSTREAM_LOG_ERROR, NULL));
+  CHECK_OK(wsstream_options_set_log(options, NULL, WSSTREAM_LOG_OFF, NULL));
+  CHECK_OK(wsstream_options_set_log(options, never_log, WSSTREAM_LOG_OFF, NULL));
+  wsstream_options_free(options);
+  wsstream_aborter_free(aborter);
+}
+
+/* What this version does not have yet answers so; a bad value of it is a bad value. */
+static void what_is_not_built_says_unsupported(void) {
+  static const int64_t of_deflate[] = {1, 6, 128, 12, 15, 1, 1};
+  wsstream_options *options = wsstream_options_new();
+  uint32_t i;
+#define UNSUPPORTED(call) CHECK_STATUS(WSSTREAM_ERR_UNSUPPORTED, call)
+  for (i = 0; i < sizeof of_deflate / sizeof of_deflate[0]; i++)
+    UNSUPPORTED(wsstream_options_set_number(options, WSSTREAM_OPTION_DEFLATE + i, of_deflate[i]));
+  REFUSED(wsstream_options_set_number(options, WSSTREAM_OPTION_DEFLATE, 2));
+  REFUSED(wsstream_options_set_number(options, WSSTREAM_OPTION_DEFLATE_LEVEL, 10));
+  REFUSED(wsstream_options_set_number(options, WSSTREAM_OPTION_DEFLATE_CLIENT_WINDOW_BITS, 8));
+  UNSUPPORTED(wsstream_options_set_text(options, WSSTREAM_OPTION_PROXY, "http://127.0.0.1:1/", WSSTREAM_NUL));
+  wsstream_options_free(options);
 }
 
 int main(void) {
@@ -269,6 +316,8 @@ int main(void) {
   RUN(bad_headers_are_refused);
   RUN(bad_options_are_refused);
   RUN(bad_arguments_of_an_open_stream_are_refused_and_it_goes_on);
+  RUN(bad_arguments_of_the_other_functions_are_refused_and_it_goes_on);
+  RUN(bad_aborters_and_logs_are_refused);
   RUN(what_is_not_built_says_unsupported);
   return 0;
 }

@@ -51,7 +51,7 @@ static inline int self_look_at_threads(struct self_thread *threads, int capacity
   CHECK(folder != NULL);
   while ((entry = readdir(folder)) != NULL) {
     struct self_thread thread = {0, "", 0};
-    int is_complete = 0;
+    int is_alive = 0, is_complete = 0;
     char line[256];
     FILE *file;
     if (entry->d_name[0] == '.') continue;
@@ -59,7 +59,9 @@ static inline int self_look_at_threads(struct self_thread *threads, int capacity
     if ((file = fopen(line, "re")) == NULL) continue;
     while (fgets(line, sizeof line, file) != NULL) {
       if (sscanf(line, "Name: %31[^\n]", thread.name) == 1) continue;
-      if (strncmp(line, "SigBlk:", 7) == 0) thread.blocked = strtoull(line + 7, NULL, 16), is_complete = 1;
+      /* Of one that is ending the system counts no threads, and knows no signals. */
+      if (strncmp(line, "Threads:", 8) == 0) is_alive = atoi(line + 8) > 0;
+      if (strncmp(line, "SigBlk:", 7) == 0) thread.blocked = strtoull(line + 7, NULL, 16), is_complete = is_alive;
     }
     fclose(file);
     if (!is_complete) continue;

@@ -7,13 +7,13 @@ use std::io::Error;
 
 /// RFC 8446 §5.1: no record carries more plaintext.
 pub(super) const RECORD_SIZE: usize = 16 * 1024;
-/// What a record adds to its plaintext at most: header, explicit nonce, content type, tag, with room to spare.
-pub(super) const RECORD_OVERHEAD: usize = 64;
+/// What a record adds to its plaintext at most: header, explicit nonce and tag of TLS 1.2; TLS 1.3 adds less.
+pub(super) const RECORD_OVERHEAD: usize = RECORD_HEADER_SIZE + 8 + 16;
 /// RFC 5246 §6.2.3: a record as it comes, header and all, is never larger.
 pub(super) const RECORD_SIZE_MAX: usize = RECORD_HEADER_SIZE + RECORD_SIZE + 2048;
 pub(super) const RECORD_HEADER_SIZE: usize = 5;
 
-/// What came of it.
+/// What came of a wish.
 #[derive(PartialEq, Eq)]
 pub(super) enum Done {
     /// All of it: bytes were encrypted, or close_notify was.
