@@ -53,7 +53,8 @@ const POINTS: [&str; 14] = [
 ];
 
 /// Places that a test of their own comes by.
-const ELSEWHERE: [&str; 3] = ["runtime.deadline", "runtime.loop", "runtime.take_over"];
+const ELSEWHERE: [&str; 5] =
+    ["net.tls", "runtime.call_back", "runtime.deadline", "runtime.loop", "runtime.take_over"];
 
 fn sources(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).expect("the source is here").map(|entry| entry.expect("an entry"))
@@ -90,6 +91,51 @@ fn a_panic_in_a_hand_over_settles_the_stream_that_is_waited_for() {
         stream.wait_closed(50).0 == Status::Internal
     });
     assert!(fired("runtime.take_over"));
+}
+
+#[test]
+fn a_panic_before_a_callback_settles_the_stream_and_the_callback_still_runs() {
+    let _turn = Turn::take();
+    let stream = Stream::opened(&server().url("/echo"));
+    let (sender, told) = std::sync::mpsc::channel();
+    arm("runtime.call_back", Fault::Panic, On::Internal, 0);
+    let run = move |_: &support::stream::Borrowed, status: Status, _: support::Info| {
+        sender.send(status).expect("the test waits");
+    };
+    assert_eq!(stream.on_closed(run), Status::Ok);
+    assert_eq!(stream.wait_closed(FOREVER).0, Status::Internal);
+    assert_eq!(told.recv(), Ok(Status::Internal));
+}
+
+#[test]
+fn a_panic_or_a_failure_inside_tls_ends_its_stream_alone() {
+    let _turn = Turn::take();
+    let options = Options::new();
+    assert_eq!(options.set_text(option::CA_PEM, &server().pem("ca")), Status::Ok);
+    let url = server().wss_url("/ping_echo");
+    let live = || {
+        let stream = Stream::open_with(&url, &options);
+        live_with(&stream)
+    };
+    assert_eq!(live(), (Status::Ok, Cause::None));
+    let mut reached = Vec::new();
+    for fault in [Fault::Panic, Fault::Fail] {
+        for on in [On::Caller, On::Internal] {
+            for skip in [0, 2, 8] {
+                arm("net.tls", fault, on, skip);
+                let end = live();
+                let has_fired = fired("net.tls");
+                disarm();
+                if has_fired {
+                    reached.push((fault, on));
+                    assert!(end.0 != Status::Ok, "{fault:?} {on:?} {skip}: {end:?}");
+                }
+                assert_eq!(live(), (Status::Ok, Cause::None), "after {fault:?} {on:?} {skip}");
+            }
+        }
+    }
+    assert!(reached.iter().any(|(_, on)| *on == On::Caller), "{reached:?}");
+    assert!(reached.iter().any(|(_, on)| *on == On::Internal), "{reached:?}");
 }
 
 /// A life that comes by every place on both threads, whatever happens on the way; how it ended.

@@ -8,6 +8,8 @@ mod buffer;
 mod config;
 mod failure;
 mod record;
+#[cfg(test)]
+mod tests;
 
 pub use config::{TlsConfig, TlsConfigError, TlsOptions, check_certificates_pem, check_key_pem, server_name};
 pub use failure::TlsFailure;
@@ -229,6 +231,13 @@ impl Tls {
         }
         state.outgoing = Buffer::default();
         self.unlock(state);
+    }
+
+    /// Bytes of memory in its buffers.
+    #[cfg(test)]
+    pub fn memory(&self) -> usize {
+        let state = self.lock();
+        state.input.memory() + state.plaintext.memory() + state.outgoing.memory()
     }
 
     /// Gives back the memory that an idle connection need not have.

@@ -123,6 +123,11 @@ impl Transport {
         Ok(Sent { taken, left: 0, blocked: taken < bytes.len() })
     }
 
+    #[cfg(test)]
+    pub(super) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_deref()
+    }
+
     /// Gives back the memory that an idle connection need not have.
     pub fn release_memory(&self) {
         if let Some(tls) = &self.tls {

@@ -12,7 +12,7 @@ use super::status::{Cause, Phase, Status};
 use super::timeout::{Timeout, after_ms};
 use super::{Ending, OPENED, Stream, log};
 use crate::memory::random;
-use crate::net::{TlsConfig, TlsConfigError, Transport, url};
+use crate::net::{TlsConfig, TlsConfigError, Transport, sys, url};
 use crate::proto::closing::{Input, State};
 use crate::proto::handshake::{Progress, Refusal, Request, Response, ResponseReader, encode_request};
 use crate::runtime::{ConnectError, Destination, Place, Runtime};
@@ -67,6 +67,7 @@ impl Stream {
         if options.contradicts_itself() {
             return Err(Status::Argument);
         }
+        sys::begin_generation().map_err(|_| Status::Resource)?;
         let target = url::parse(text, options.base_url().as_ref()).map_err(|_| Status::Syntax)?;
         let security = if target.secure { Some(security(&target, options)?) } else { None };
         let nonce = random::handshake_nonce().map_err(|_| Status::Resource)?;

@@ -6,14 +6,14 @@ use super::aborter::Aborter;
 use super::log::LogTarget;
 use super::status::Status;
 use crate::net::{
-    TlsConfig, TlsConfigError, TlsOptions, check_certificates_pem, check_key_pem, server_name, url,
+    TlsConfig, TlsConfigError, TlsOptions, check_certificates_pem, check_key_pem, server_name, sys, url,
 };
 use crate::proto::handshake::{check_header, check_protocol};
 use ::url::{Host, Url};
 use once_cell::sync::OnceCell;
 use rustls::pki_types::ServerName;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// One option of the C interface.
 #[derive(Clone, Copy, Debug)]
@@ -222,7 +222,7 @@ pub const OPTIONS: &[OptionRow] = &[
 ];
 
 /// What the program has set.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Options {
     protocols: Vec<String>,
     headers: Vec<(String, Vec<u8>)>,
@@ -231,12 +231,13 @@ pub struct Options {
     texts: Vec<(usize, String)>,
     aborter: Option<Arc<Aborter>>,
     log: Option<LogTarget>,
-    /// Made when it is first needed, and kept until an option of TLS changes.
-    tls: OnceCell<TlsConfig>,
+    /// Made when it is first needed, and kept until an option changes; with the generation of the process that made it.
+    tls: Mutex<Option<(u32, TlsConfig)>>,
 }
 
-/// Where no option of TLS is set: one for the process.
-static DEFAULT_TLS: OnceCell<TlsConfig> = OnceCell::new();
+/// Where no option of TLS is set: one for the process, in the slot of its generation. At a fork another thread may have been
+/// inside; the child takes one of its own.
+static DEFAULT_TLS: [OnceCell<TlsConfig>; 64] = [const { OnceCell::new() }; 64];
 
 impl Options {
     /// Every option at its default, no sub-protocol, no header.
@@ -277,7 +278,7 @@ impl Options {
             return Status::Unsupported;
         }
         set(&mut self.numbers, place, value);
-        self.tls = OnceCell::new();
+        self.tls = Mutex::default();
         Status::Ok
     }
 
@@ -305,7 +306,7 @@ impl Options {
             return Status::Argument;
         }
         set(&mut self.texts, place, text.to_owned());
-        self.tls = OnceCell::new();
+        self.tls = Mutex::default();
         Status::Ok
     }
 
@@ -371,8 +372,21 @@ impl Options {
             && options.certificate_pem.is_none()
             && options.key_pem.is_none()
             && !options.accept_invalid_certificates;
-        let made = if is_default { &DEFAULT_TLS } else { &self.tls };
-        made.get_or_try_init(|| TlsConfig::new(&options)).cloned()
+        let generation = sys::generation();
+        if is_default {
+            let made = &DEFAULT_TLS[generation as usize % DEFAULT_TLS.len()];
+            return made.get_or_try_init(|| TlsConfig::new(&options)).cloned();
+        }
+        // Locked, it is being made by another thread, or was at a fork: then one for this stream alone.
+        let Ok(mut made) = self.tls.try_lock() else { return TlsConfig::new(&options) };
+        match &*made {
+            Some((of, config)) if *of == generation => Ok(config.clone()),
+            _ => {
+                let config = TlsConfig::new(&options)?;
+                *made = Some((generation, config.clone()));
+                Ok(config)
+            }
+        }
     }
 
     fn number(&self, number: u32) -> i64 {

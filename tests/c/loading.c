@@ -79,11 +79,15 @@ static void close_and_free(const struct library *library, wsstream *stream) {
   library->free(stream);
 }
 
-/* Before the first of them the program has no thread of the library, so loading alone starts none. */
-static void loading_and_unloading_does_nothing_by_itself(void) {
+/* It stays in memory, where a thread may be inside whenever somebody unloads it; loading alone starts none. */
+static void the_library_is_loaded_once_and_for_all(void) {
   struct library library = load(library_path);
-  CHECK_NUMBER(0, self_library_thread_count());
+  void *again;
   unload(&library);
+  again = dlopen(library_path, RTLD_NOW | RTLD_NOLOAD);
+  CHECK(again != NULL);
+  CHECK_NUMBER(0, dlclose(again));
+  CHECK_NUMBER(0, self_library_thread_count());
 }
 
 static void the_library_works_each_time_it_is_loaded(void) {
@@ -216,7 +220,7 @@ int main(int count, char **words) {
   }
   library_path = words[1];
   check_begin();
-  RUN(loading_and_unloading_does_nothing_by_itself);
+  RUN(the_library_is_loaded_once_and_for_all);
   RUN(the_library_works_each_time_it_is_loaded);
   RUN(unloading_with_an_open_stream_ends_nothing);
   RUN(unloading_under_a_blocked_thread_ends_nothing);

@@ -170,6 +170,10 @@ impl<'a> Driving<'a> {
         } else if leave.queued && stream.is_calling(READABLE) {
             stream.kernel().ask(Command::CallBack);
         }
+        if left.cancelled && leave.queued && !stream.has(Bug::CancelledLeft) {
+            // Cancelled between the look above and the leaving.
+            stream.kernel().ask(Command::TakeOver);
+        }
         if left.descriptor && has_left && !stream.has(Bug::LeftUntold) {
             stream.raise_descriptor();
         }

@@ -64,6 +64,12 @@ impl Buffer {
         }
     }
 
+    /// Bytes of memory that it has.
+    #[cfg(test)]
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Gives the memory back if nothing is in it.
     pub fn release(&mut self) {
         if self.is_empty() {

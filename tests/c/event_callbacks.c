@@ -1,0 +1,163 @@
+/* The event callback: poll as a callback, which runs once and is armed again by the next call. */
+#include "callback.h"
+#include "check.h"
+#include "peer.h"
+#include "tally.h"
+
+static void removal_of_an_event_waits_for_the_callback_too(void) {
+  struct gate gate = GATE_ZERO;
+  wsstream *stream = check_open("/echo");
+  pthread_t thread;
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_WRITABLE, pass_event, &gate));
+  tally_await(&gate.entered, 1);
+  thread = check_thread(let_go_soon, &gate.let_go);
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_WRITABLE, NULL, NULL));
+  CHECK_NUMBER(1, tally_count(&gate.left));
+  check_join(thread);
+  wsstream_free(stream);
+}
+
+struct events {
+  struct tally runs;
+  uint32_t events;
+};
+
+static void keep_events(wsstream *stream, uint32_t events, void *user_data) {
+  struct events *kept = user_data;
+  CHECK(stream != NULL);
+  kept->events = events;
+  tally_add(&kept->runs);
+}
+
+/* Runs no more by itself, although what it waited for still holds. */
+static void expect_event(struct events *kept, int run, uint32_t events) {
+  CHECK_NUMBER(run, tally_await(&kept->runs, run));
+  CHECK_NUMBER(events, kept->events);
+  let_pass_ms(20);
+  CHECK_NUMBER(run, tally_count(&kept->runs));
+}
+
+static void on_event_runs_once_and_is_armed_again_by_the_next_call(void) {
+  struct events kept = {TALLY_ZERO, 0};
+  struct peer peer;
+  wsstream *stream = peer_open(&peer, NULL);
+  wsstream_message message;
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_OPENED, keep_events, &kept));
+  expect_event(&kept, 1, WSSTREAM_OPENED);
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_WRITABLE, keep_events, &kept));
+  expect_event(&kept, 2, WSSTREAM_WRITABLE);
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_READABLE, keep_events, &kept));
+  let_pass_ms(20);
+  CHECK_NUMBER(2, tally_count(&kept.runs));
+  peer_send_text(&peer, "readable");
+  expect_event(&kept, 3, WSSTREAM_READABLE);
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_READABLE, keep_events, &kept));
+  expect_event(&kept, 4, WSSTREAM_READABLE);
+  CHECK_OK(wsstream_read(stream, 0, &message));
+  wsstream_message_release(&message);
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_READABLE_SOME, keep_events, &kept));
+  peer_send_frame(&peer, PEER_TEXT_BEGIN, "half", 4);
+  expect_event(&kept, 5, WSSTREAM_READABLE_SOME);
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_READABLE | WSSTREAM_CLOSED, keep_events, &kept));
+  let_pass_ms(20);
+  CHECK_NUMBER(5, tally_count(&kept.runs));
+  peer_send_frame(&peer, PEER_LAST, "", 0);
+  expect_event(&kept, 6, WSSTREAM_READABLE);
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_CLOSED, keep_events, &kept));
+  CHECK_OK(wsstream_close(stream, 1000, NULL, 0));
+  PEER_EXPECT_CLOSE_AND_ANSWER(&peer, "\x03\xe8", 2);
+  expect_event(&kept, 7, WSSTREAM_CLOSED);
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_CLOSED | WSSTREAM_WRITABLE, keep_events, &kept));
+  expect_event(&kept, 8, WSSTREAM_CLOSED | WSSTREAM_WRITABLE);
+  peer_free(&peer, stream);
+}
+
+static void on_event_waits_while_connecting(void) {
+  struct events kept = {TALLY_ZERO, 0};
+  wsstream *stream = check_begin_open("/handshake?delay_ms=50", NULL);
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_OPENED | WSSTREAM_WRITABLE, keep_events, &kept));
+  CHECK_NUMBER(1, tally_await(&kept.runs, 1));
+  CHECK((kept.events & WSSTREAM_OPENED) != 0);
+  CHECK_OK(wsstream_wait_opened(stream, 0));
+  wsstream_free(stream);
+}
+
+/* A peer that reads nothing makes it unwritable; when the peer reads, the event comes. */
+static void on_event_comes_when_there_is_room_again(void) {
+  static uint8_t sink[65536];
+  struct events kept = {TALLY_ZERO, 0};
+  struct peer peer;
+  wsstream *stream = peer_open(&peer, NULL);
+  peer_fill(stream);
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_WRITABLE, keep_events, &kept));
+  let_pass_ms(20);
+  CHECK_NUMBER(0, tally_count(&kept.runs));
+  while (tally_count(&kept.runs) == 0)
+    if (recv(peer.socket, sink, sizeof sink, MSG_DONTWAIT) <= 0) let_pass_ms(1);
+  CHECK_NUMBER(WSSTREAM_WRITABLE, kept.events);
+  peer_free(&peer, stream);
+}
+
+static void another_event_callback_replaces_and_null_removes(void) {
+  struct events first = {TALLY_ZERO, 0}, second = {TALLY_ZERO, 0};
+  struct peer peer;
+  wsstream *stream = peer_open(&peer, NULL);
+  wsstream_message message;
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_READABLE, keep_events, &first));
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_READABLE, keep_events, &second));
+  peer_send_text(&peer, "one");
+  tally_await(&second.runs, 1);
+  CHECK_OK(wsstream_read(stream, SOON, &message));
+  wsstream_message_release(&message);
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_READABLE, keep_events, &second));
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_READABLE, NULL, NULL));
+  peer_send_text(&peer, "two");
+  CHECK_OK(wsstream_read(stream, SOON, &message));
+  wsstream_message_release(&message);
+  let_pass_ms(20);
+  CHECK_NUMBER(0, tally_count(&first.runs));
+  CHECK_NUMBER(1, tally_count(&second.runs));
+  peer_free(&peer, stream);
+}
+
+/* One program with on_event only: armed again inside, it reads until AGAIN. */
+struct event_reader {
+  struct tally messages, ends;
+};
+
+static void read_in_event(wsstream *stream, uint32_t events, void *user_data) {
+  struct event_reader *reader = user_data;
+  wsstream_message message;
+  wsstream_status status;
+  CHECK_NUMBER(WSSTREAM_READABLE, events);
+  while ((status = wsstream_read(stream, 0, &message)) == WSSTREAM_OK) {
+    wsstream_message_release(&message);
+    tally_add(&reader->messages);
+  }
+  if (status == WSSTREAM_AGAIN) {
+    CHECK_OK(wsstream_on_event(stream, WSSTREAM_READABLE, read_in_event, reader));
+  } else {
+    CHECK_STATUS(WSSTREAM_DONE, status);
+    tally_add(&reader->ends);
+  }
+}
+
+static void on_event_reads_every_message_to_the_end(void) {
+  struct event_reader reader = {TALLY_ZERO, TALLY_ZERO};
+  wsstream *stream = check_begin_open("/count?n=3000&size=100", NULL);
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_READABLE, read_in_event, &reader));
+  tally_await(&reader.ends, 1);
+  CHECK_NUMBER(3000, tally_count(&reader.messages));
+  CHECK_CLOSED_AND_FREE(stream, 1000, "");
+}
+
+int main(void) {
+  check_begin();
+  RUN(removal_of_an_event_waits_for_the_callback_too);
+  RUN(on_event_runs_once_and_is_armed_again_by_the_next_call);
+  RUN(on_event_waits_while_connecting);
+  RUN(on_event_comes_when_there_is_room_again);
+  RUN(another_event_callback_replaces_and_null_removes);
+  RUN(on_event_reads_every_message_to_the_end);
+  return 0;
+}
