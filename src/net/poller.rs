@@ -4,7 +4,7 @@
 
 use super::sys;
 use std::io::Result;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 
 /// What to watch a descriptor for. Errors are always reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ const EVENTS_MAX: usize = 64;
 
 /// The poller of Linux.
 pub struct Epoll {
-    set: OwnedFd,
+    set: sys::Descriptor,
     buffer: [libc::epoll_event; EVENTS_MAX],
 }
 
@@ -54,7 +54,7 @@ impl Epoll {
 
 impl AsRawFd for Epoll {
     fn as_raw_fd(&self) -> RawFd {
-        self.set.as_raw_fd()
+        self.set.number()
     }
 }
 
@@ -66,7 +66,7 @@ fn bits(flag: bool, value: libc::c_int) -> u32 {
 impl Poller for Epoll {
     fn add(&self, descriptor: RawFd, key: u64) -> Result<()> {
         let events = bits(true, libc::EPOLLIN);
-        sys::epoll_control(self.set.as_fd(), libc::EPOLL_CTL_ADD, descriptor, events, key)
+        sys::epoll_control(&self.set, libc::EPOLL_CTL_ADD, descriptor, events, key)
     }
 
     fn arm(&self, descriptor: RawFd, key: u64, interest: Interest, new: bool) -> Result<()> {
@@ -74,16 +74,16 @@ impl Poller for Epoll {
         let events = bits(true, libc::EPOLLONESHOT)
             | bits(interest.read, libc::EPOLLIN | libc::EPOLLRDHUP)
             | bits(interest.write, libc::EPOLLOUT);
-        sys::epoll_control(self.set.as_fd(), operation, descriptor, events, key)
+        sys::epoll_control(&self.set, operation, descriptor, events, key)
     }
 
     fn remove(&self, descriptor: RawFd) -> Result<()> {
-        sys::epoll_control(self.set.as_fd(), libc::EPOLL_CTL_DEL, descriptor, 0, 0)
+        sys::epoll_control(&self.set, libc::EPOLL_CTL_DEL, descriptor, 0, 0)
     }
 
     fn take(&mut self, events: &mut Vec<Event>) -> Result<()> {
         let broken = bits(true, libc::EPOLLERR | libc::EPOLLHUP);
-        for event in sys::epoll_take(self.set.as_fd(), &mut self.buffer)? {
+        for event in sys::epoll_take(&self.set, &mut self.buffer)? {
             events.push(Event { key: event.u64, error: event.events & broken != 0 });
         }
         Ok(())

@@ -6,7 +6,7 @@
 
 use super::sys;
 use std::io::Result;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What the set knows of the socket.
@@ -23,8 +23,8 @@ struct Socket {
 /// A descriptor that is readable while something waits for the program.
 #[derive(Debug)]
 pub struct Readiness {
-    set: OwnedFd,
-    event: OwnedFd,
+    set: sys::Descriptor,
+    event: sys::Descriptor,
     /// The flag and the system call are one step: a flag beside it could say quiet of an event that is raised.
     is_raised: Mutex<bool>,
     socket: Mutex<Socket>,
@@ -34,14 +34,20 @@ impl Readiness {
     /// A quiet one without a socket; fails where the system refuses a descriptor.
     pub fn new() -> Result<Self> {
         let (set, event) = (sys::epoll()?, sys::eventfd()?);
-        sys::epoll_control(set.as_fd(), libc::EPOLL_CTL_ADD, event.as_raw_fd(), READ, 0)?;
+        sys::epoll_control(&set, libc::EPOLL_CTL_ADD, event.number(), READ, 0)?;
         Ok(Self { set, event, is_raised: Mutex::default(), socket: Mutex::default() })
     }
 
     /// The number for the program.
     #[must_use]
     pub fn descriptor(&self) -> RawFd {
-        self.set.as_raw_fd()
+        self.set.number()
+    }
+
+    /// In the child of a fork: lets go of this process's descriptors and touches nothing of the parent's.
+    pub fn close_in_child(&self) {
+        self.set.close();
+        self.event.close();
     }
 
     fn flag(&self) -> MutexGuard<'_, bool> {
@@ -52,7 +58,7 @@ impl Readiness {
     pub fn raise(&self) {
         let mut is_raised = self.flag();
         if !std::mem::replace(&mut is_raised, true) {
-            sys::eventfd_raise(self.event.as_fd());
+            sys::eventfd_raise(&self.event);
         }
     }
 
@@ -60,7 +66,7 @@ impl Readiness {
     pub fn quieten(&self) {
         let mut is_raised = self.flag();
         if std::mem::replace(&mut is_raised, false) {
-            sys::eventfd_clear(self.event.as_fd());
+            sys::eventfd_clear(&self.event);
         }
     }
 
@@ -98,7 +104,7 @@ impl Readiness {
             return Ok(());
         }
         let operation = if socket.is_wanted { libc::EPOLL_CTL_ADD } else { libc::EPOLL_CTL_DEL };
-        sys::epoll_control(self.set.as_fd(), operation, descriptor, READ, 1)?;
+        sys::epoll_control(&self.set, operation, descriptor, READ, 1)?;
         socket.is_in = socket.is_wanted;
         Ok(())
     }

@@ -26,31 +26,31 @@ fn uninterrupted<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     }
 }
 
-/// A non-blocking socket that can be closed before it is dropped, and is then not closed again.
+/// A non-blocking descriptor that can be closed before it is dropped, and is then not closed again.
 ///
 /// Unlike an `OwnedFd` it may hold no descriptor: every call here then fails with EBADF and touches nobody's.
 #[derive(Debug)]
-pub struct Socket(AtomicI32);
+pub struct Descriptor(AtomicI32);
 
-/// What a socket that was closed has in the place of its descriptor.
+/// What stands in the place of one that was closed.
 const NO_DESCRIPTOR: RawFd = -1;
 
-impl Socket {
+impl Descriptor {
     /// Takes over a descriptor.
-    pub fn new(socket: OwnedFd) -> Result<Self> {
-        set_nonblocking(socket.as_fd())?;
-        Ok(Self(AtomicI32::new(socket.into_raw_fd())))
+    pub fn new(descriptor: OwnedFd) -> Result<Self> {
+        set_nonblocking(descriptor.as_fd())?;
+        Ok(Self(AtomicI32::new(descriptor.into_raw_fd())))
     }
 
     /// The number while it is open, else -1.
     #[inline]
     #[must_use]
-    pub fn descriptor(&self) -> RawFd {
+    pub fn number(&self) -> RawFd {
         // Relaxed: it is closed early only in the child of a fork, where no other thread uses it.
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Closes it now. What other processes have of the socket stays as it is.
+    /// Closes it now. What other processes have of it stays as it is.
     pub fn close(&self) {
         let descriptor = self.0.swap(NO_DESCRIPTOR, Ordering::Relaxed);
         if descriptor != NO_DESCRIPTOR {
@@ -60,7 +60,7 @@ impl Socket {
     }
 }
 
-impl Drop for Socket {
+impl Drop for Descriptor {
     fn drop(&mut self) {
         self.close();
     }
@@ -68,37 +68,37 @@ impl Drop for Socket {
 
 /// The receiving end of a socket, as a source for chunks.
 #[derive(Debug)]
-pub struct Receive<'a>(pub &'a Socket);
+pub struct Receive<'a>(pub &'a Descriptor);
 
 // SAFETY: recv initialises exactly as many bytes as it says it has received.
 unsafe impl Source for Receive<'_> {
     fn fill(&mut self, buffer: &mut [MaybeUninit<u8>]) -> Result<usize> {
         uninterrupted(|| {
-            // SAFETY: the buffer is writable for its whole length; the socket's number is open or -1.
+            // SAFETY: the buffer is writable for its whole length; the number is open or -1.
             check_size(unsafe {
-                libc::recv(self.0.descriptor(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
+                libc::recv(self.0.number(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
             })
         })
     }
 }
 
 /// Receives bytes without waiting; 0 is the end of the peer's direction.
-pub fn receive(socket: &Socket, buffer: &mut [u8]) -> Result<usize> {
+pub fn receive(socket: &Descriptor, buffer: &mut [u8]) -> Result<usize> {
     uninterrupted(|| {
-        // SAFETY: the buffer is writable for its whole length; the socket's number is open or -1.
+        // SAFETY: the buffer is writable for its whole length; the number is open or -1.
         check_size(unsafe {
-            libc::recv(socket.descriptor(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
+            libc::recv(socket.number(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
         })
     })
 }
 
 /// Gives bytes to a socket without waiting and without SIGPIPE; answers how many it took.
-pub fn send(socket: &Socket, bytes: &[u8]) -> Result<usize> {
+pub fn send(socket: &Descriptor, bytes: &[u8]) -> Result<usize> {
     uninterrupted(|| {
-        // SAFETY: the bytes are readable for their whole length; the socket's number is open or -1.
+        // SAFETY: the bytes are readable for their whole length; the number is open or -1.
         check_size(unsafe {
             libc::send(
-                socket.descriptor(),
+                socket.number(),
                 bytes.as_ptr().cast(),
                 bytes.len(),
                 libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
@@ -108,10 +108,10 @@ pub fn send(socket: &Socket, bytes: &[u8]) -> Result<usize> {
 }
 
 /// Ends TCP in the direction of the peer, or in both.
-pub fn shutdown(socket: &Socket, both: bool) {
+pub fn shutdown(socket: &Descriptor, both: bool) {
     let how = if both { libc::SHUT_RDWR } else { libc::SHUT_WR };
     // SAFETY: no memory is involved; the number is open or -1. A failure means that it has ended already.
-    unsafe { libc::shutdown(socket.descriptor(), how) };
+    unsafe { libc::shutdown(socket.number(), how) };
 }
 
 /// Writes to a descriptor of somebody else; answers how much it took.
@@ -122,13 +122,13 @@ pub fn write(descriptor: RawFd, bytes: &[u8]) -> Result<usize> {
 }
 
 /// The error that a socket has pending, 0 if none.
-pub fn socket_error(socket: &Socket) -> i32 {
+pub fn socket_error(socket: &Descriptor) -> i32 {
     let mut error: libc::c_int = 0;
     let mut size = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: both pointers are to locals of the sizes given.
     let result = unsafe {
         libc::getsockopt(
-            socket.descriptor(),
+            socket.number(),
             libc::SOL_SOCKET,
             libc::SO_ERROR,
             (&raw mut error).cast(),
@@ -166,35 +166,33 @@ pub fn processors() -> usize {
 }
 
 /// A new counter descriptor, non-blocking and close-on-exec.
-pub fn eventfd() -> Result<OwnedFd> {
+pub fn eventfd() -> Result<Descriptor> {
     // SAFETY: no memory is involved.
     let descriptor = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
     // SAFETY: the system has just made it for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+    Descriptor::new(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 /// Raises a counter descriptor by one, which wakes who polls it.
-pub fn eventfd_raise(descriptor: BorrowedFd<'_>) {
+pub fn eventfd_raise(event: &Descriptor) {
     let one = 1u64.to_ne_bytes();
-    // SAFETY: the bytes are readable; the descriptor is borrowed, hence open. It fails only where it is raised already.
-    unsafe { libc::write(descriptor.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    // SAFETY: the bytes are readable; the number is open or -1. It fails only where it is raised already.
+    unsafe { libc::write(event.number(), one.as_ptr().cast(), one.len()) };
 }
 
 /// Sets a counter descriptor back to zero.
-pub fn eventfd_clear(descriptor: BorrowedFd<'_>) {
+pub fn eventfd_clear(event: &Descriptor) {
     let mut count = [0u8; 8];
-    // SAFETY: the bytes are writable; the descriptor is borrowed, hence open. It fails only where it is zero already.
-    unsafe { libc::read(descriptor.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+    // SAFETY: the bytes are writable; the number is open or -1. It fails only where it is zero already.
+    unsafe { libc::read(event.number(), count.as_mut_ptr().cast(), count.len()) };
 }
 
 /// A new epoll set, non-blocking and close-on-exec.
-pub fn epoll() -> Result<OwnedFd> {
+pub fn epoll() -> Result<Descriptor> {
     // SAFETY: no memory is involved.
     let descriptor = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
     // SAFETY: the system has just made it for us.
-    let set = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    set_nonblocking(set.as_fd())?;
-    Ok(set)
+    Descriptor::new(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 fn set_nonblocking(descriptor: BorrowedFd<'_>) -> Result<()> {
@@ -209,7 +207,7 @@ fn set_nonblocking(descriptor: BorrowedFd<'_>) -> Result<()> {
 
 /// Adds, changes or removes a descriptor in an epoll set.
 pub fn epoll_control(
-    set: BorrowedFd<'_>,
+    set: &Descriptor,
     operation: i32,
     descriptor: RawFd,
     events: u32,
@@ -217,18 +215,18 @@ pub fn epoll_control(
 ) -> Result<()> {
     let mut event = libc::epoll_event { events, u64: key };
     // SAFETY: the event is a local; a descriptor that is not open is an error, nothing else.
-    check(unsafe { libc::epoll_ctl(set.as_raw_fd(), operation, descriptor, &raw mut event) }).map(drop)
+    check(unsafe { libc::epoll_ctl(set.number(), operation, descriptor, &raw mut event) }).map(drop)
 }
 
 /// What an epoll set has to report now, without waiting.
 pub fn epoll_take<'a>(
-    set: BorrowedFd<'_>,
+    set: &Descriptor,
     events: &'a mut [libc::epoll_event],
 ) -> Result<&'a [libc::epoll_event]> {
     let size = libc::c_int::try_from(events.len()).unwrap_or(libc::c_int::MAX);
     let count = uninterrupted(|| {
         // SAFETY: the array is writable and has at least that many members.
-        check(unsafe { libc::epoll_wait(set.as_raw_fd(), events.as_mut_ptr(), size, 0) })
+        check(unsafe { libc::epoll_wait(set.number(), events.as_mut_ptr(), size, 0) })
     })?;
     Ok(&events[..usize::try_from(count).unwrap_or(0)])
 }

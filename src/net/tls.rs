@@ -14,7 +14,7 @@ mod tests;
 pub use config::{TlsConfig, TlsConfigError, TlsOptions, check_certificates_pem, check_key_pem, server_name};
 pub use failure::TlsFailure;
 
-use super::sys::{self, Socket};
+use super::sys::{self, Descriptor};
 use super::transport::{Received, Sent};
 use crate::memory::Chunk;
 use buffer::Buffer;
@@ -160,7 +160,7 @@ impl Tls {
     }
 
     /// As `Transport::receive`.
-    pub fn receive(&self, socket: &Socket, chunk: &mut Chunk, room: usize) -> Result<Received> {
+    pub fn receive(&self, socket: &Descriptor, chunk: &mut Chunk, room: usize) -> Result<Received> {
         let mut state = self.lock();
         let received = state.receive(socket, chunk, room);
         self.unlock(state);
@@ -168,7 +168,7 @@ impl Tls {
     }
 
     /// As `Transport::send`. After a failure what is outgoing still goes, the bytes are refused.
-    pub fn send(&self, socket: &Socket, bytes: &[u8]) -> Result<Sent> {
+    pub fn send(&self, socket: &Descriptor, bytes: &[u8]) -> Result<Sent> {
         let mut taken = 0;
         let mut state = self.lock();
         loop {
@@ -197,7 +197,7 @@ impl Tls {
     fn flush<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
-        socket: &Socket,
+        socket: &Descriptor,
     ) -> Result<MutexGuard<'a, State>> {
         let outgoing = std::mem::take(&mut state.outgoing);
         drop(state);
@@ -216,7 +216,7 @@ impl Tls {
     }
 
     /// Says close_notify, and sends it as far as the socket takes it (RFC 8446 §6.1: before our end of TCP).
-    pub fn end_sending(&self, socket: &Socket) {
+    pub fn end_sending(&self, socket: &Descriptor) {
         let mut state = self.lock();
         if state.failure.is_none() && !state.is_over {
             state.process(Wish::Close);
@@ -286,7 +286,7 @@ impl State {
 
     /// Plaintext that lies there, else what whole records give, else what the socket brings: one call of it unless a
     /// record comes in pieces.
-    fn receive(&mut self, socket: &Socket, chunk: &mut Chunk, room: usize) -> Result<Received> {
+    fn receive(&mut self, socket: &Descriptor, chunk: &mut Chunk, room: usize) -> Result<Received> {
         if self.is_discarding {
             return self.discard(socket);
         }
@@ -326,7 +326,7 @@ impl State {
     }
 
     /// After our close_notify nobody asks what the peer says, and rustls need not judge it.
-    fn discard(&mut self, socket: &Socket) -> Result<Received> {
+    fn discard(&mut self, socket: &Descriptor) -> Result<Received> {
         self.input = Buffer::default();
         self.plaintext = Buffer::default();
         self.is_processable = false;
@@ -363,7 +363,7 @@ impl State {
     }
 
     /// Receives behind the input, once.
-    fn fill(&mut self, socket: &Socket) -> Result<usize> {
+    fn fill(&mut self, socket: &Descriptor) -> Result<usize> {
         let pending = self.input.filled();
         let missing = record::record_size(pending).min(RECORD_SIZE_MAX).saturating_sub(pending.len());
         let spare = self.input.spare(self.receive_size.max(missing))?;

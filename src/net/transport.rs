@@ -4,7 +4,7 @@
 //! `receive` is for the owner of the read word, `send` and `end_sending` are for the holder of the write word; TLS has
 //! a leaf lock of its own for what both touch.
 
-use super::sys::{self, Socket};
+use super::sys::{self, Descriptor};
 use super::tls::{Tls, TlsConfig};
 use crate::memory::Chunk;
 use rustls::pki_types::ServerName;
@@ -14,7 +14,7 @@ use std::os::fd::{OwnedFd, RawFd};
 /// A connected non-blocking socket.
 #[derive(Debug)]
 pub struct Transport {
-    socket: Socket,
+    socket: Descriptor,
     tls: Option<Box<Tls>>,
 }
 
@@ -49,13 +49,13 @@ pub struct Sent {
 impl Transport {
     /// Takes over a socket whose bytes are the connection's own.
     pub fn new(socket: OwnedFd) -> Result<Self> {
-        Ok(Self { socket: Socket::new(socket)?, tls: None })
+        Ok(Self { socket: Descriptor::new(socket)?, tls: None })
     }
 
     /// Takes over a socket that TLS is spoken on. Its first bytes wait to be sent at once.
     pub fn secure(socket: OwnedFd, config: &TlsConfig, server_name: ServerName<'static>) -> Result<Self> {
         let tls = Tls::new(config, server_name)?;
-        Ok(Self { socket: Socket::new(socket)?, tls: Some(Box::new(tls)) })
+        Ok(Self { socket: Descriptor::new(socket)?, tls: Some(Box::new(tls)) })
     }
 
     /// Whether TLS is spoken at all.
@@ -157,7 +157,7 @@ impl Transport {
     /// The number, for `sys::poll` and the poller while this is alive.
     #[must_use]
     pub fn descriptor(&self) -> RawFd {
-        self.socket.descriptor()
+        self.socket.number()
     }
 
     /// In the child of a fork: lets go of this process's share of the socket and touches nothing of the parent's.

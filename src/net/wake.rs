@@ -3,12 +3,12 @@
 
 use super::sys;
 use std::io::Result;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 /// A wake descriptor.
 #[derive(Debug)]
-pub struct Wake(OwnedFd);
+pub struct Wake(sys::Descriptor);
 
 impl Wake {
     /// A new one; fails where the system has no descriptor left.
@@ -18,23 +18,17 @@ impl Wake {
 
     /// Wakes who sleeps on it, or lets the next sleep end at once.
     pub fn raise(&self) {
-        sys::eventfd_raise(self.0.as_fd());
+        sys::eventfd_raise(&self.0);
     }
 
     /// Forgets what was raised.
     pub fn clear(&self) {
-        sys::eventfd_clear(self.0.as_fd());
+        sys::eventfd_clear(&self.0);
     }
 
     /// The number, for `sys::poll` and the poller while this is alive.
     #[must_use]
     pub fn descriptor(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-}
-
-impl AsFd for Wake {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.0.as_fd()
+        self.0.number()
     }
 }

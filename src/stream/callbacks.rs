@@ -107,13 +107,26 @@ struct Registered {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Run {
     thread: ThreadId,
+    kind: Kind,
     count: u64,
 }
 
+/// Which place it was taken from: who removes one waits for that one alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Message,
+    Event,
+    Other,
+}
+
 impl Registered {
-    fn begin_run(&mut self) {
+    fn begin_run(&mut self, kind: Kind) {
         self.runs += 1;
-        self.running = Some(Run { thread: thread::current().id(), count: self.runs });
+        self.running = Some(Run { thread: thread::current().id(), kind, count: self.runs });
+    }
+
+    fn running_of(&self, kind: Kind) -> Option<Run> {
+        self.running.filter(|run| run.kind == kind)
     }
 
     fn awaited(&self) -> u32 {
@@ -212,7 +225,7 @@ impl Stream {
         let (mut old, mut running) = (None, None);
         let status = self.register(|registered| {
             old = std::mem::replace(&mut registered.event, event);
-            running = registered.running;
+            running = registered.running_of(Kind::Event);
         });
         let _inside = self.inside();
         self.callbacks.outwait(running);
@@ -236,7 +249,7 @@ impl Stream {
         let old = std::mem::replace(&mut delivery.callback, callback);
         delivery.generation += 1;
         (delivery.is_paused, delivery.is_resumed, delivery.is_over) = (false, false, false);
-        let running = registered.running;
+        let running = registered.running_of(Kind::Message);
         self.stand(registered);
         self.runtime.call_back(self.key);
         self.callbacks.outwait(running);
@@ -322,7 +335,9 @@ impl Stream {
             if !registered.opened.is_empty() {
                 if let Some(status) = self.opened_status() {
                     let take = |registered: &mut Registered| registered.opened.pop_front();
-                    return self.take(registered, take).map(|callback| Due::Opened(callback, status));
+                    return self
+                        .take(registered, Kind::Other, take)
+                        .map(|callback| Due::Opened(callback, status));
                 }
             }
             if registered.delivery.waits() {
@@ -344,7 +359,9 @@ impl Stream {
             if registered.is_freed || !is_told || self.closed.info().is_none() {
                 return None;
             }
-            return self.take(registered, |registered| registered.closed.pop_front()).map(Due::Closed);
+            return self
+                .take(registered, Kind::Other, |registered| registered.closed.pop_front())
+                .map(Due::Closed);
         }
     }
 
@@ -352,13 +369,14 @@ impl Stream {
     fn take<T>(
         &self,
         mut registered: MutexGuard<'_, Registered>,
+        kind: Kind,
         take: impl FnOnce(&mut Registered) -> Option<T>,
     ) -> Option<T> {
         if registered.running.is_some() {
             return None;
         }
         let taken = take(&mut registered)?;
-        registered.begin_run();
+        registered.begin_run(kind);
         self.stand(registered);
         Some(taken)
     }
@@ -375,7 +393,8 @@ impl Stream {
             // Another one may have been set meanwhile.
             registered.event.take_if(|(asked, _)| *asked & holding != 0)
         };
-        self.take(registered, take).map(|(asked, callback)| Due::Event(callback, asked & holding))
+        self.take(registered, Kind::Event, take)
+            .map(|(asked, callback)| Due::Event(callback, asked & holding))
     }
 
     /// What `poll` would answer, on the internal thread; where nothing holds, whoever changes that posts the callbacks.
@@ -407,7 +426,7 @@ impl Stream {
             // From here on who removes it waits: a message that is taken for it is not lost to a reader after it.
             let Some(mut callback) = registered.delivery.callback.take() else { return false };
             let generation = registered.delivery.generation;
-            registered.begin_run();
+            registered.begin_run(Kind::Message);
             drop(registered);
             let running = Running(&self.callbacks);
             let next = self.next_message(turn == 0, generation);

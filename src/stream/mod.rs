@@ -248,11 +248,14 @@ impl Stream {
     }
 
     /// `wsstream_free` in the child of a fork: the poller and the threads are the parent's, and so is the connection. Lets go
-    /// of this process's descriptor; true: the memory may go, too, with the share that the internal thread had in the
+    /// of this process's descriptors; true: the memory may go, too, with the share that the internal thread had in the
     /// parent.
     pub fn free_forked(&self) -> bool {
         if let Some(transport) = self.transport.get().and_then(Weak::upgrade) {
             transport.close_in_child();
+        }
+        if let Some(readiness) = self.readiness.get() {
+            readiness.close_in_child();
         }
         // What a thread of the parent was changing at the fork nobody finishes here, and nobody may touch.
         self.read.load() & read_word::OWNER == 0
