@@ -31,12 +31,14 @@ struct Entry {
     listed: bool,
     /// The counter that the last sweep saw.
     seen: u64,
+    /// The deadline that counts; others of this stream in the heap are over.
+    due: Option<Instant>,
     freed: bool,
 }
 
 impl Entry {
     fn new(driven: Arc<dyn Driven>) -> Self {
-        Self { driven, socket: None, connecting: None, listed: false, seen: 0, freed: false }
+        Self { driven, socket: None, connecting: None, listed: false, seen: 0, due: None, freed: false }
     }
 }
 
@@ -251,7 +253,7 @@ impl Internal {
             Command::Nudge(key) => self.drive(poller, key, |driven| driven.ready(false, false)),
             Command::TakeOver(key) => self.drive(poller, key, |driven| driven.take_over()),
             Command::List(key) => self.enlist(key),
-            Command::Deadline(key, at) => self.deadlines.push(Reverse((at, key))),
+            Command::Deadline(key, at) => self.set_deadline(key, at),
             Command::CallBack(key) => self.drive(poller, key, |driven| driven.call_back()),
             Command::Freed(key) => {
                 self.call(key, |driven| driven.freed());
@@ -320,13 +322,27 @@ impl Internal {
                 break;
             }
             self.deadlines.pop();
+            let is_due =
+                self.streams.get_mut(&key).is_some_and(|entry| entry.due.take_if(|due| *due == at).is_some());
+            if !is_due {
+                continue;
+            }
             if let Some(Some(next)) = self.call(key, |driven| driven.deadline(now)) {
-                self.deadlines.push(Reverse((next, key)));
+                self.set_deadline(key, next);
             }
         }
         if self.next_sweep.is_some_and(|at| at <= now) {
             self.next_sweep = None;
             self.sweep(poller);
+        }
+    }
+
+    /// Calls `Driven::deadline` at that time; an earlier one that is set already asks for the next by itself.
+    fn set_deadline(&mut self, key: u64, at: Instant) {
+        let Some(entry) = self.streams.get_mut(&key) else { return };
+        if entry.due.is_none_or(|due| at < due) {
+            entry.due = Some(at);
+            self.deadlines.push(Reverse((at, key)));
         }
     }
 

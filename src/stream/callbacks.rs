@@ -31,6 +31,10 @@ pub type FreedCallback = Box<dyn FnOnce() + Send>;
 
 /// Messages that one stream's callback gets in one turn: then others have theirs.
 const DELIVERIES_MAX: usize = 64;
+/// Other callbacks of one stream in one turn, for the same reason.
+const CALLBACKS_MAX: usize = 64;
+/// Lines of its log in one turn.
+const LINES_MAX: usize = 256;
 
 thread_local! {
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
@@ -241,9 +245,16 @@ impl Stream {
         }
         let delivery = &mut registered.delivery;
         let (was_set, is_set) = (delivery.is_set, callback.is_some());
-        // The seat is the callback's from now on, and a read call's no more.
-        if !was_set && is_set && self.read.sit().is_err() {
-            return Status::Busy;
+        if !was_set && is_set {
+            // The seat is the callback's from now on, and a read call's no more.
+            if self.read.sit().is_err() {
+                return Status::Busy;
+            }
+            if self.is_parted.load(Ordering::Acquire) {
+                // As for a read: the rest of a message that was handed out in parts is no message.
+                self.read.rise();
+                return Status::State;
+            }
         }
         delivery.is_set = is_set;
         let old = std::mem::replace(&mut delivery.callback, callback);
@@ -300,7 +311,8 @@ impl Stream {
     /// Runs what is due (on the internal thread).
     pub(super) fn run_callbacks(&self) {
         self.run_log();
-        while let Some(due) = self.next_due() {
+        for _ in 0..CALLBACKS_MAX {
+            let Some(due) = self.next_due() else { return };
             let _running = Running(&self.callbacks);
             call_program(&IN_CALLBACK, || match due {
                 Due::Opened(callback, status) => callback(self, status),
@@ -312,6 +324,8 @@ impl Stream {
                 }
             });
         }
+        // One that arms itself again for what holds would keep all others waiting.
+        self.runtime.call_back(self.key);
     }
 
     /// Runs the last callbacks of a stream that was freed: none of its others, nor the log function, runs after them.
@@ -509,9 +523,11 @@ impl Stream {
     /// Runs the log function for what was logged (on the internal thread).
     fn run_log(&self) {
         let Some(log) = &self.log else { return };
-        while let Some(Line { level, text }) = log.pop() {
+        for _ in 0..LINES_MAX {
+            let Some(Line { level, text }) = log.pop() else { return };
             call_program(&IN_LOG, || log.call(level, &text));
         }
+        self.runtime.call_back(self.key);
     }
 
     /// Which events hold for who has just pumped.

@@ -62,7 +62,7 @@ use read_side::ReadSide;
 use read_word::ReadWord;
 use std::any::Any;
 use std::ffi::{CStr, CString};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use waiters::Waiters;
 use write_side::WriteSide;
@@ -94,6 +94,8 @@ pub struct Stream {
     write: WriteWord<WriteSide>,
     /// Bytes accepted and not given to the system: written by the holder of the write word only.
     unsent: AtomicUsize,
+    /// The message at the head was handed out in parts: written by the owner of the read word only.
+    is_parted: AtomicBool,
     /// Bytes that have come: written by the owner of the read word only.
     wire_received: AtomicU64,
     limits: Limits,
@@ -164,6 +166,7 @@ impl Stream {
             read: ReadWord::new(read),
             write: WriteWord::new(WriteSide::default()),
             unsent: AtomicUsize::new(0),
+            is_parted: AtomicBool::new(false),
             wire_received: AtomicU64::new(0),
             limits,
             generation: runtime.generation(),

@@ -145,6 +145,14 @@ impl Stream {
     /// `wsstream_wait_closed`. It reads nothing.
     pub fn wait_closed(&self, timeout: Timeout) -> Status {
         let _inside = self.inside();
+        let status = self.wait_for_end(timeout);
+        if status == Status::Again {
+            self.quieten_descriptor();
+        }
+        status
+    }
+
+    fn wait_for_end(&self, timeout: Timeout) -> Status {
         let mut deadline = None;
         loop {
             if self.is_freed() {
@@ -154,7 +162,6 @@ impl Stream {
                 return info.status;
             }
             if timeout.is_zero() {
-                self.quieten_descriptor();
                 return Status::Again;
             }
             let deadline = *deadline.get_or_insert_with(|| {

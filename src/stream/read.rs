@@ -15,6 +15,7 @@ use super::{CLOSED, OPENED, READABLE, READABLE_SOME, Stream};
 use crate::net::sys;
 use std::os::fd::RawFd;
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How often a call that must not wait yields to the internal thread, and for how many milliseconds it sleeps after that,
@@ -70,6 +71,7 @@ impl<'a> Driving<'a> {
         if stream.read.load() & CANCELLED != 0 {
             held.clear_queue();
         }
+        stream.is_parted.store(held.is_parted(), Ordering::Release);
         let leave = Leave {
             reader: self.reader,
             queued: held.has_queued(),

@@ -232,7 +232,9 @@ impl ReadSide {
     #[inline]
     pub fn pop(&mut self) -> Option<Message> {
         let message = self.queue.pop_front()?;
-        self.queued_size -= message.payload.len() + MESSAGE_COST;
+        self.queued_size -= message.payload.len() - self.queue_given + MESSAGE_COST;
+        self.queue_given = 0;
+        self.is_parted = false;
         if self.queue.is_empty() && self.queue.capacity() > QUEUE_KEPT {
             self.queue = VecDeque::new();
         }

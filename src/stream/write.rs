@@ -113,6 +113,14 @@ impl Stream {
     fn write_slowly<'a>(&'a self, locked: Option<Locked<'a>>, part: Part<'_>, timeout: Timeout) -> Status {
         crate::fault::point("stream.write");
         let _inside = self.inside();
+        let status = self.write_waiting(locked, part, timeout);
+        if status == Status::Again {
+            self.quieten_descriptor();
+        }
+        status
+    }
+
+    fn write_waiting<'a>(&'a self, locked: Option<Locked<'a>>, part: Part<'_>, timeout: Timeout) -> Status {
         let mut locked = match self.wait_for_room(locked, timeout) {
             Ok(locked) => locked,
             Err(status) => return status,
@@ -321,7 +329,6 @@ impl Stream {
             }
             if timeout.is_zero() {
                 locked.unlock(false);
-                self.quieten_descriptor();
                 return Err(Status::Again);
             }
             let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
@@ -411,6 +418,14 @@ impl Stream {
     /// `wsstream_flush`.
     pub fn flush(&self, timeout: Timeout) -> Status {
         let _inside = self.inside();
+        let status = self.flush_waiting(timeout);
+        if status == Status::Again {
+            self.quieten_descriptor();
+        }
+        status
+    }
+
+    fn flush_waiting(&self, timeout: Timeout) -> Status {
         if self.write.load() & FREED != 0 {
             return Status::State;
         }
