@@ -70,9 +70,10 @@ function(wsstream_add_program_test name)
   if(WSSTREAM_MEMCHECK)
     find_program(WSSTREAM_VALGRIND valgrind REQUIRED)
     wsstream_add_test(${name}.memcheck 305 "${WSSTREAM_VALGRIND}" --quiet --error-exitcode=99 --leak-check=full
-      --show-leak-kinds=definite --errors-for-leak-kinds=definite --fair-sched=yes $<TARGET_FILE:${name}> ${ARGN})
+      --show-leak-kinds=definite --errors-for-leak-kinds=definite --fair-sched=yes
+      "--suppressions=${PROJECT_SOURCE_DIR}/tests/c/memcheck.supp" $<TARGET_FILE:${name}> ${ARGN})
     set_property(TEST ${wsstream_tests} APPEND PROPERTY LABELS memcheck)
     # Everything takes many times as long there, and one thread runs at a time.
-    set_property(TEST ${wsstream_tests} APPEND PROPERTY ENVIRONMENT "WSSTREAM_TEST_STEPS=60")
+    set_property(TEST ${wsstream_tests} APPEND PROPERTY ENVIRONMENT "WSSTREAM_TEST_STEPS=200")
   endif()
 endfunction()

@@ -19,7 +19,10 @@ fn is_steady() -> bool {
 fn leaves_nothing_behind(one: impl Fn()) {
     let _turn = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
     server();
-    // The first opens what stays: the internal thread's own, this thread's wake descriptor.
+    // The first opens what stays: the internal thread's own descriptors, and this thread's, made when it first sleeps.
+    let first = Stream::opened(&server().url("/echo"));
+    assert_eq!(first.refused_read(1), Status::Again);
+    first.free();
     one();
     until(|| thread_count("wsstream-names") == 0 && is_steady());
     let before = descriptor_count();

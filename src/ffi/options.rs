@@ -5,7 +5,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::ptr::null_mut;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::aborter::wsstream_aborter;
 use super::constant::{LOG_OFF, LOG_TRACE};
@@ -16,13 +16,14 @@ use crate::stream::{Options, Status};
 
 /// What streams are opened with. One finished object can open many streams, also at once.
 pub struct wsstream_options {
-    options: RwLock<Options>,
+    /// Locked for some instructions only: a fork in the midst of an open must not lock it for ever in the child.
+    options: Mutex<Arc<Options>>,
 }
 
 impl wsstream_options {
     /// What it says now.
-    pub(super) fn read<T>(&self, body: impl FnOnce(&Options) -> T) -> T {
-        body(&self.options.read().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn now(&self) -> Arc<Options> {
+        Arc::clone(&self.options.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -33,7 +34,7 @@ fn set(
 ) -> Result<Status, Status> {
     let options = call.object(options)?;
     call.allowed(false)?;
-    Ok(body(&mut options.options.write().unwrap_or_else(PoisonError::into_inner)))
+    Ok(body(Arc::make_mut(&mut options.options.lock().unwrap_or_else(PoisonError::into_inner))))
 }
 
 /// Called:   when something happens that the level asks for.
@@ -55,7 +56,7 @@ pub type wsstream_log_fn =
 /// Since:     0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn wsstream_options_new() -> *mut wsstream_options {
-    enter_or!(null_mut(), |_call| into_object(wsstream_options { options: RwLock::new(Options::new()) }))
+    enter_or!(null_mut(), |_call| into_object(wsstream_options { options: Mutex::default() }))
 }
 
 /// Frees options.

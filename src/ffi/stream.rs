@@ -42,7 +42,7 @@ pub unsafe extern "C" fn wsstream_open(
         let url = call.text(url, size)?;
         call.allowed(false)?;
         let stream = match call.object(options) {
-            Ok(options) => options.read(|options| Stream::open(url, options)),
+            Ok(options) => Stream::open(url, &options.now()),
             Err(_) => Stream::open(url, DEFAULTS.get_or_init(Options::new)),
         }?;
         out.set(into_handle(stream));

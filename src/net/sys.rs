@@ -4,8 +4,10 @@
 
 use crate::memory::Source;
 use std::io::{Error, ErrorKind, Result};
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
 fn check(result: libc::c_int) -> Result<libc::c_int> {
@@ -306,4 +308,69 @@ fn make_fork_page() -> Result<()> {
         unsafe { libc::munmap(page, PAGE_SIZE) };
     }
     Ok(())
+}
+
+/// A value of each thread, dropped when the thread ends, also where it is made in a destructor that runs at that end: then
+/// `thread_local` would leak it.
+pub struct PerThread<T: 'static> {
+    key: OnceLock<libc::pthread_key_t>,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: 'static> Default for PerThread<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: 'static> PerThread<T> {
+    /// No thread has one.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { key: OnceLock::new(), of: PhantomData }
+    }
+
+    /// Lends this thread's value, which must not be asked for inside; fails where the system has no place for it.
+    pub fn with<R>(&self, call: impl FnOnce(&mut Option<T>) -> R) -> Result<R> {
+        let key = match self.key.get() {
+            Some(key) => *key,
+            None => self.make_key()?,
+        };
+        // SAFETY: the key was made and is never deleted.
+        let mut place = unsafe { libc::pthread_getspecific(key) }.cast::<Option<T>>();
+        if place.is_null() {
+            place = Box::into_raw(Box::new(None));
+            // SAFETY: as above.
+            let refused = unsafe { libc::pthread_setspecific(key, place.cast()) };
+            if refused != 0 {
+                // SAFETY: from `into_raw` above, and nobody else has seen it.
+                drop(unsafe { Box::from_raw(place) });
+                return Err(Error::from_raw_os_error(refused));
+            }
+        }
+        // SAFETY: this thread's own box, given back by `end` alone, which runs on this thread and not meanwhile; no second
+        // borrow, since `call` does not come here again.
+        Ok(call(unsafe { &mut *place }))
+    }
+
+    fn make_key(&self) -> Result<libc::pthread_key_t> {
+        let mut key = 0;
+        // SAFETY: the key is a local; `end` takes what `with` has set for it.
+        let refused = unsafe { libc::pthread_key_create(&raw mut key, Some(end::<T>)) };
+        if refused != 0 {
+            return Err(Error::from_raw_os_error(refused));
+        }
+        let chosen = *self.key.get_or_init(|| key);
+        if chosen != key {
+            // SAFETY: another thread's was taken; nobody has seen this one.
+            unsafe { libc::pthread_key_delete(key) };
+        }
+        Ok(chosen)
+    }
+}
+
+/// A thread ends: its value goes.
+unsafe extern "C" fn end<T>(place: *mut libc::c_void) {
+    // SAFETY: from `into_raw` in `with`; the system calls this once for it, after it has forgotten it.
+    drop(unsafe { Box::from_raw(place.cast::<Option<T>>()) });
 }

@@ -23,7 +23,7 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use std::io::{Error, ErrorKind, Result};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The first receive is of this size; larger where the last one was filled.
@@ -50,16 +50,20 @@ pub(super) struct Tls {
     state: Mutex<State>,
     /// What of the state is asked for all the time; written under the lock.
     flags: AtomicU8,
+    /// Bytes received, as they came; written under the lock.
+    raw_received: AtomicU64,
 }
 
 struct State {
-    connection: UnbufferedClientConnection,
+    /// Gone in the child of a fork.
+    connection: Option<UnbufferedClientConnection>,
     server_name: ServerName<'static>,
     /// Received, and not discarded by rustls.
     input: Buffer,
     /// The input has grown, or begins with a whole record: there is something to process.
     is_processable: bool,
     receive_size: usize,
+    raw_received: u64,
     /// The last receive has emptied the socket.
     is_drained: bool,
     /// Decrypted and taken by nobody: a writer has met it, or the reader's chunk was full.
@@ -103,11 +107,12 @@ impl Tls {
         let connection = UnbufferedClientConnection::new(Arc::clone(&config.0), server_name.clone())
             .map_err(|error| TlsFailure::met(&error, &server_name))?;
         let mut state = State {
-            connection,
+            connection: Some(connection),
             server_name,
             input: Buffer::default(),
             is_processable: false,
             receive_size: RECEIVE_SIZE_MIN,
+            raw_received: 0,
             is_drained: false,
             plaintext: Buffer::default(),
             outgoing: Buffer::default(),
@@ -124,7 +129,7 @@ impl Tls {
             return Err(failure.into());
         }
         let flags = AtomicU8::new(state.flags());
-        Ok(Self { state: Mutex::new(state), flags })
+        Ok(Self { state: Mutex::new(state), flags, raw_received: AtomicU64::new(0) })
     }
 
     #[inline]
@@ -142,6 +147,16 @@ impl Tls {
         self.flags.load(Ordering::Acquire) & OUTPUT != 0
     }
 
+    /// In the child of a fork: gives its memory back, where no thread of the parent was at it.
+    pub fn close_in_child(&self) {
+        if let Ok(mut state) = self.state.try_lock() {
+            state.connection = None;
+            state.input = Buffer::default();
+            state.plaintext = Buffer::default();
+            state.outgoing = Buffer::default();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| {
             // A panic came out of the midst of it: the connection cannot be relied on.
@@ -154,8 +169,13 @@ impl Tls {
         })
     }
 
+    pub fn raw_received(&self) -> u64 {
+        self.raw_received.load(Ordering::Relaxed)
+    }
+
     fn unlock(&self, state: MutexGuard<'_, State>) {
         self.flags.store(state.flags(), Ordering::Release);
+        self.raw_received.store(state.raw_received, Ordering::Relaxed);
         drop(state);
     }
 
@@ -370,6 +390,7 @@ impl State {
         let room = spare.len();
         let size = sys::receive(socket, spare)?;
         self.input.extend(size);
+        self.raw_received += size as u64;
         self.is_drained = size < room;
         if !self.is_drained {
             self.receive_size = (self.receive_size * 4).min(RECEIVE_SIZE_MAX);
@@ -407,7 +428,7 @@ impl State {
             return Done::Nothing;
         }
         let result = self.process_records(wish);
-        self.is_secured |= !self.connection.is_handshaking();
+        self.is_secured |= self.connection.as_ref().is_some_and(|connection| !connection.is_handshaking());
         match result {
             Ok(done) => done,
             Err(trouble) => {
@@ -429,8 +450,9 @@ impl State {
     /// which is empty exactly where rustls has discarded all of it and remembers no place.
     fn process_records(&mut self, mut wish: Wish<'_>) -> std::result::Result<Done, Trouble> {
         loop {
+            let Some(connection) = &mut self.connection else { return Ok(Done::Nothing) };
             let UnbufferedStatus { mut discard, state } =
-                self.connection.process_tls_records(self.input.filled_mut());
+                connection.process_tls_records(self.input.filled_mut());
             let (mut done, mut is_closed) = (None, false);
             match state? {
                 ConnectionState::ReadTraffic(mut traffic) => {
@@ -479,8 +501,8 @@ impl State {
     /// Ends the connection from this side; the alert for the peer is outgoing then.
     fn fail(&mut self, failure: TlsFailure) {
         // Only while rustls has something to send: beyond that it would look at the record once more that has failed.
-        while self.connection.wants_write() {
-            let UnbufferedStatus { state, .. } = self.connection.process_tls_records(self.input.filled_mut());
+        while let Some(connection) = self.connection.as_mut().filter(|connection| connection.wants_write()) {
+            let UnbufferedStatus { state, .. } = connection.process_tls_records(self.input.filled_mut());
             let Ok(ConnectionState::EncodeTlsData(data)) = state else { break };
             if record::encode(data, &mut self.outgoing).is_err() {
                 break;

@@ -85,6 +85,12 @@ impl Transport {
         self.tls.as_ref().is_some_and(|tls| tls.has_output())
     }
 
+    /// Bytes that TLS has received, as they came; 0 without TLS.
+    #[must_use]
+    pub fn raw_received(&self) -> u64 {
+        self.tls.as_ref().map_or(0, |tls| tls.raw_received())
+    }
+
     /// Receives into the spare part of a chunk, at most so many bytes; sees to the TLS handshake, too.
     pub fn receive(&self, chunk: &mut Chunk, at_most: usize) -> Result<Received> {
         crate::fault::point("net.receive");
@@ -160,8 +166,12 @@ impl Transport {
         self.socket.number()
     }
 
-    /// In the child of a fork: lets go of this process's share of the socket and touches nothing of the parent's.
+    /// In the child of a fork: lets go of this process's share of the socket and of TLS's memory, and touches nothing of the
+    /// parent's.
     pub fn close_in_child(&self) {
         self.socket.close();
+        if let Some(tls) = &self.tls {
+            tls.close_in_child();
+        }
     }
 }

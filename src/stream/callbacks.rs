@@ -14,7 +14,7 @@ use super::status::Status;
 use super::{CLOSED, EVENTS, OPENED, READABLE, Stream};
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -147,6 +147,8 @@ impl Registered {
 pub(super) struct Callbacks {
     registered: Mutex<Registered>,
     idle: Condvar,
+    /// The internal thread was asked to look, and has not begun to.
+    is_posted: AtomicBool,
 }
 
 /// What is to be run next.
@@ -196,8 +198,20 @@ impl Stream {
         }
         change(&mut registered);
         self.stand(registered);
-        self.runtime.call_back(self.key);
+        self.post_callbacks();
         Status::Ok
+    }
+
+    /// Lets the internal thread look at the callbacks: one request is on its way at a time, whatever happens meanwhile.
+    pub(super) fn post_callbacks(&self) {
+        if !self.callbacks.is_posted.swap(true, Ordering::AcqRel) {
+            self.runtime.call_back(self.key);
+        }
+    }
+
+    /// The request has come: what happens from now on needs another.
+    pub(super) fn take_post(&self) {
+        self.callbacks.is_posted.swap(false, Ordering::AcqRel);
     }
 
     /// Says what the callbacks wait for.
@@ -226,12 +240,12 @@ impl Stream {
         if event.as_ref().is_some_and(|(events, _)| *events == 0 || events & !EVENTS != 0) {
             return Status::Argument;
         }
+        let _inside = self.inside();
         let (mut old, mut running) = (None, None);
         let status = self.register(|registered| {
             old = std::mem::replace(&mut registered.event, event);
             running = registered.running_of(Kind::Event);
         });
-        let _inside = self.inside();
         self.callbacks.outwait(running);
         status
     }
@@ -262,7 +276,7 @@ impl Stream {
         (delivery.is_paused, delivery.is_resumed, delivery.is_over) = (false, false, false);
         let running = registered.running_of(Kind::Message);
         self.stand(registered);
-        self.runtime.call_back(self.key);
+        self.post_callbacks();
         self.callbacks.outwait(running);
         if was_set && !is_set {
             self.read.rise();
@@ -325,14 +339,15 @@ impl Stream {
             });
         }
         // One that arms itself again for what holds would keep all others waiting.
-        self.runtime.call_back(self.key);
+        self.post_callbacks();
     }
 
     /// Runs the last callbacks of a stream that was freed: none of its others, nor the log function, runs after them.
     pub(super) fn run_freed(&self) {
-        self.run_log();
         if let Some(log) = &self.log {
-            log.end();
+            for Line { level, text } in log.end() {
+                call_program(&IN_LOG, || log.call(level, &text));
+            }
         }
         let freed = std::mem::take(&mut self.callbacks.registered().freed);
         for callback in freed {
@@ -458,7 +473,7 @@ impl Stream {
                 return false;
             }
         }
-        self.runtime.call_back(self.key);
+        self.post_callbacks();
         false
     }
 
@@ -479,7 +494,7 @@ impl Stream {
             side.release_memory();
         }
         if waits && side.has_input() {
-            self.runtime.call_back(self.key);
+            self.post_callbacks();
         }
         if let Some(taken) = next.take() {
             let mut registered = self.callbacks.registered();
@@ -495,7 +510,7 @@ impl Stream {
                 if let Ok(message) = taken {
                     side.push_front(message);
                 }
-                self.runtime.call_back(self.key);
+                self.post_callbacks();
             }
         }
         driving.leave_as(waits, false);
@@ -527,7 +542,7 @@ impl Stream {
             let Some(Line { level, text }) = log.pop() else { return };
             call_program(&IN_LOG, || log.call(level, &text));
         }
-        self.runtime.call_back(self.key);
+        self.post_callbacks();
     }
 
     /// Which events hold for who has just pumped.

@@ -270,7 +270,7 @@ impl Stream {
     pub(super) fn notify(&self, events: u32) {
         let standing = self.waiters.wake(events);
         if standing.called != 0 {
-            self.runtime.call_back(self.key);
+            self.post_callbacks();
         }
         if standing.watched != 0 {
             self.raise_descriptor();

@@ -21,12 +21,15 @@ impl Stream {
         if self.is_freed() {
             return Err(Status::State);
         }
-        if let Some(readiness) = self.readiness.get() {
-            return Ok(readiness.descriptor());
-        }
-        let readiness = Readiness::new().map_err(|_| Status::Resource)?;
-        let readiness = self.readiness.get_or_init(|| readiness);
-        self.attach_descriptor();
+        let readiness = match self.readiness.get() {
+            Some(readiness) => readiness,
+            None => {
+                let readiness = Readiness::new().map_err(|_| Status::Resource)?;
+                let readiness = self.readiness.get_or_init(|| readiness);
+                self.attach_descriptor();
+                readiness
+            }
+        };
         self.watch(readiness, None)?;
         Ok(readiness.descriptor())
     }
@@ -55,8 +58,10 @@ impl Stream {
     fn watch(&self, readiness: &Readiness, events: Option<u32>) -> Result<(), Status> {
         let mut result = Ok(());
         // One after the other: word, set and mask say the same.
+        let mut is_changed = true;
         self.waiters.stand(|standing| {
             if events.is_none() && standing.is_chosen {
+                is_changed = false;
                 return;
             }
             let events = events.unwrap_or(READABLE);
@@ -74,7 +79,9 @@ impl Stream {
             }
         });
         result.map_err(|_| Status::Resource)?;
-        self.quieten(readiness);
+        if is_changed {
+            self.quieten(readiness);
+        }
         Ok(())
     }
 

@@ -108,6 +108,7 @@ impl Driven for Stream {
     }
 
     fn call_back(&self) -> Wanted {
+        self.take_post();
         crate::fault::point("runtime.call_back");
         self.run_callbacks();
         if self.closed.info().is_some() { Wanted::Nothing } else { self.wanted() }

@@ -8,7 +8,9 @@ use super::control::Control;
 use super::read_word::THROTTLED;
 use super::status::Cause;
 use super::timeout::after_ms;
+use crate::net::sys;
 use crate::proto::closing::State;
+use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -67,7 +69,7 @@ impl Stream {
 
     /// A ping was framed (by the holder of the write word); `left`: nothing of it waits any more.
     pub(super) fn note_ping(&self, control: &mut Control, left: bool) {
-        let received = self.wire_received.load(Ordering::Relaxed);
+        let received = self.life();
         let left_at = left.then(Instant::now);
         control.keepalive.outstanding = Some(Outstanding { left_at, received });
         self.look_at_ping(control, left_at);
@@ -114,8 +116,8 @@ impl Stream {
         if control.keepalive.look.is_some_and(|at| at <= now) {
             control.keepalive.look = None;
             if let Some(ping) = control.keepalive.outstanding.take() {
-                let has_life = self.wire_received.load(Ordering::Relaxed) != ping.received;
-                if !has_life && !self.is_at_a_stand() && ping.left_at.is_some() {
+                let has_life = self.life() != ping.received;
+                if !has_life && !self.is_at_a_stand(control) && ping.left_at.is_some() {
                     let detail = "The peer showed no life within the pong timeout.";
                     return Some((Ending::new(Cause::Timeout, detail), Some(CLOSE_CODE)));
                 }
@@ -128,19 +130,28 @@ impl Stream {
         }
         if control.keepalive.next.is_some_and(|at| at <= now) {
             control.keepalive.next = now.checked_add(Duration::from_millis(self.limits.ping_interval_ms));
-            let has_life = control
-                .keepalive
-                .outstanding
-                .as_ref()
-                .is_none_or(|ping| self.wire_received.load(Ordering::Relaxed) != ping.received);
+            let has_life =
+                control.keepalive.outstanding.as_ref().is_none_or(|ping| self.life() != ping.received);
             // One at a time: what the last one asks is not answered yet.
             control.keepalive.is_due = has_life;
         }
         None
     }
 
-    /// Whether the peer's life could not be seen: reading has stopped at the mark, or the ping is behind unsent bytes.
-    fn is_at_a_stand(&self) -> bool {
-        self.read.load() & THROTTLED != 0 || self.unsent.load(Ordering::Relaxed) > 0
+    /// Bytes that have come, also those that TLS has not made anything of.
+    fn life(&self) -> u64 {
+        let raw =
+            self.transport.get().and_then(Weak::upgrade).map_or(0, |transport| transport.raw_received());
+        self.wire_received.load(Ordering::Relaxed) + raw
+    }
+
+    /// Whether the peer's life could not be seen: reading has stopped at the mark, the ping is behind unsent bytes, or
+    /// something has come that nobody has received, as where the whole process stood still.
+    fn is_at_a_stand(&self, control: &Control) -> bool {
+        let is_waiting = control.socket.is_some_and(|socket| {
+            let mut descriptors = [sys::poll_fd(socket, true, false)];
+            sys::poll(&mut descriptors, 0).is_ok() && descriptors[0].revents != 0
+        });
+        is_waiting || self.read.load() & THROTTLED != 0 || self.unsent.load(Ordering::Relaxed) > 0
     }
 }

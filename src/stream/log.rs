@@ -82,9 +82,12 @@ impl Log {
         (self.target.function)(level, text);
     }
 
-    /// Nothing is told from now on.
-    pub fn end(&self) {
-        self.lines().is_over = true;
+    /// Nothing is kept from now on; what is left to tell.
+    pub fn end(&self) -> VecDeque<Line> {
+        let mut lines = self.lines();
+        lines.is_over = true;
+        lines.lost = 0;
+        std::mem::take(&mut lines.lines)
     }
 
     /// Whether a line of that level is told.
@@ -123,7 +126,7 @@ impl Stream {
         let is_first = lines.lines.len() == 1;
         drop(lines);
         if is_first {
-            self.runtime.call_back(self.key);
+            self.post_callbacks();
         }
     }
 

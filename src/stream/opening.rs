@@ -273,14 +273,15 @@ impl Stream {
         control.phase = Phase::Open;
         control.deadline = None;
         self.keep_response(response.headers);
+        self.start_pinging(&mut control);
+        // Before the latch: who finds it set writes at once.
+        self.read.open();
+        self.write.open();
         let opened =
             Opened { protocol: c_string(response.protocol), extensions: c_string(response.extensions) };
         let _ = self.opened.set(opened);
-        self.start_pinging(&mut control);
         drop(control);
         self.log(log::INFO, || "open".to_owned());
-        self.read.open();
-        self.write.open();
         self.notify(u32::MAX);
     }
 

@@ -235,6 +235,21 @@ pub struct Options {
     tls: Mutex<Option<(u32, TlsConfig)>>,
 }
 
+impl Clone for Options {
+    /// What was set; what is made of it is made anew.
+    fn clone(&self) -> Self {
+        Self {
+            protocols: self.protocols.clone(),
+            headers: self.headers.clone(),
+            numbers: self.numbers.clone(),
+            texts: self.texts.clone(),
+            aborter: self.aborter.clone(),
+            log: self.log.clone(),
+            tls: Mutex::default(),
+        }
+    }
+}
+
 /// Where no option of TLS is set: one for the process, in the slot of its generation. At a fork another thread may have been
 /// inside; the child takes one of its own.
 static DEFAULT_TLS: [OnceCell<TlsConfig>; 64] = [const { OnceCell::new() }; 64];

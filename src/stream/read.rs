@@ -90,7 +90,7 @@ impl<'a> Driving<'a> {
         if left.wake {
             stream.notify(OPENED | READABLE | READABLE_SOME);
         } else if has_left && stream.waiters.is_calling(READABLE | READABLE_SOME) {
-            stream.runtime.call_back(stream.key);
+            stream.post_callbacks();
         }
         if left.cancelled && leave.queued {
             // Cancelled between the look above and the leaving: what is queued goes with the next owner.

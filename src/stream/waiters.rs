@@ -4,34 +4,26 @@
 //! that. So no wake-up is lost. The lock is a leaf and held for a few instructions.
 
 use crate::net::{Wake, sys};
-use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-thread_local! {
-    /// This thread's wake descriptor and the process generation it was made in: a child of a fork shares its
-    /// parent's and must not wake it.
-    static WAKE: RefCell<Option<(u32, Arc<Wake>)>> = const { RefCell::new(None) };
-}
+/// Each thread's wake descriptor and the process generation it was made in: a child of a fork shares its parent's and must
+/// not wake it.
+static WAKE: sys::PerThread<(u32, Arc<Wake>)> = sys::PerThread::new();
 
 /// This thread's wake descriptor, made on its first wait.
 fn own_wake() -> std::io::Result<Arc<Wake>> {
     if crate::fault::fails("stream.wake") {
         return Err(std::io::ErrorKind::OutOfMemory.into());
     }
-    let made = WAKE.try_with(|own| {
-        let mut own = own.borrow_mut();
-        match &*own {
-            Some((generation, wake)) if *generation == sys::generation() => Ok(Arc::clone(wake)),
-            _ => {
-                let wake = Wake::new()?;
-                *own = Some((sys::generation(), Arc::clone(&wake)));
-                Ok(wake)
-            }
+    WAKE.with(|own| match own {
+        Some((generation, wake)) if *generation == sys::generation() => Ok(Arc::clone(wake)),
+        _ => {
+            let wake = Wake::new()?;
+            *own = Some((sys::generation(), Arc::clone(&wake)));
+            Ok(wake)
         }
-    });
-    // A thread that is ending has lost its own already: one for this wait alone.
-    made.unwrap_or_else(|_| Wake::new())
+    })?
 }
 
 #[derive(Debug)]

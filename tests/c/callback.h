@@ -49,10 +49,17 @@ static inline void expect_diary(struct diary *diary, const char *expected) {
   pthread_mutex_unlock(&diary->mutex);
 }
 
+/* The latch has the callback's answer, unless another thread has begun to free the stream, which waits for the callback. */
+#define CHECK_LATCH(status, call)                                              \
+  do {                                                                         \
+    const wsstream_status check_latch = (call);                                \
+    if (check_latch != WSSTREAM_ERR_STATE) CHECK_STATUS(status, check_latch);  \
+  } while (0)
+
 static inline void note_opened(wsstream *stream, wsstream_status status, void *user_data) {
   struct diary *diary = user_data;
   CHECK(diary->stream == NULL || diary->stream == stream);
-  CHECK_STATUS(status, wsstream_wait_opened(stream, 0));
+  CHECK_LATCH(status, wsstream_wait_opened(stream, 0));
   diary->opened = status;
   note(diary, 'o');
 }
@@ -77,8 +84,8 @@ static inline void note_closed(wsstream *stream, wsstream_status status, const w
   struct diary *diary = user_data;
   const wsstream_close_info *latched = NULL;
   CHECK(diary->stream == NULL || diary->stream == stream);
-  CHECK_STATUS(status, wsstream_wait_closed(stream, 0, &latched));
-  CHECK(info != NULL && latched == info);
+  CHECK_LATCH(status, wsstream_wait_closed(stream, 0, &latched));
+  CHECK(info != NULL && (latched == info || latched == NULL));
   diary->closed = status;
   note(diary, 'c');
 }

@@ -9,6 +9,13 @@
 #include <sched.h>
 #include <sys/epoll.h>
 
+/* A child has no thread to let go of the allocator; that of the C library sees to it, AddressSanitizer's does not. */
+#ifdef __SANITIZE_ADDRESS__
+enum { ALLOCATOR_SURVIVES_A_FORK = 0 };
+#else
+enum { ALLOCATOR_SURVIVES_A_FORK = 1 };
+#endif
+
 #define FORKED(call) CHECK_STATUS(WSSTREAM_ERR_FORKED, call)
 #define REFUSED(call) CHECK_STATUS(WSSTREAM_ERR_ARGUMENT, call)
 
@@ -223,28 +230,37 @@ static size_t bytes_in_use(void) {
   return info.uordblks + info.hblkhd;
 }
 
+enum { MANY = 64 };
+
 struct many {
-  wsstream *streams[64];
-  size_t before, after;
+  wsstream *streams[MANY];
+  int told[2];
 };
 
-static void free_gives_memory_back(void *argument) {
-  struct many *many = argument;
-  size_t i;
-  for (i = 0; i < 64; i++) wsstream_free(many->streams[i]);
-  CHECK(bytes_in_use() < many->before + (many->after - many->before) / 2);
+static void free_and_tell_what_is_left(void *argument) {
+  const struct many *many = argument;
+  size_t i, left;
+  for (i = 0; i < MANY; i++) wsstream_free(many->streams[i]);
+  left = bytes_in_use();
+  CHECK_NUMBER(sizeof left, write(many->told[1], &left, sizeof left));
 }
 
+/* As much as in the parent, where free gives all of it back. What the process keeps for later streams is in both. */
 static void free_in_the_child_gives_memory_back(void) {
   static struct many many;
-  wsstream *first = check_open("/echo");
-  size_t i;
-  many.before = bytes_in_use();
-  for (i = 0; i < 64; i++) many.streams[i] = check_open("/echo");
-  many.after = bytes_in_use();
-  if (many.after > many.before) child_run(free_gives_memory_back, &many);
-  for (i = 0; i < 64; i++) close_and_free(many.streams[i]);
-  close_and_free(first);
+  size_t i, before, left, left_in_child;
+  CHECK_NUMBER(0, pipe(many.told));
+  for (i = 0; i < MANY; i++) many.streams[i] = check_open("/echo");
+  before = bytes_in_use();
+  child_run(free_and_tell_what_is_left, &many);
+  CHECK_NUMBER(sizeof left, read(many.told[0], &left_in_child, sizeof left_in_child));
+  for (i = 0; i < MANY; i++) close_and_free(many.streams[i]);
+  let_pass_ms(50);
+  left = bytes_in_use();
+  if (before > left && left_in_child > left + (before - left) / 4)
+    CHECK_FAIL("of %zu bytes free leaves %zu, and %zu in the child", before, left, left_in_child);
+  close(many.told[0]);
+  close(many.told[1]);
 }
 
 static void free_in_the_child_sends_nothing(void) {
@@ -430,31 +446,55 @@ static void fork_while_another_thread_reads(void) {
 
 static struct tally opens = TALLY_ZERO;
 static struct tally stop = TALLY_ZERO;
+static wsstream_options *shared;
+
+/* Options with roots of their own, so that there is more than the default configuration of TLS. */
+static wsstream_options *options_with_roots(void) {
+  wsstream_options *options = wsstream_options_new();
+  const char *path = getenv("WSSTREAM_TEST_CA");
+  char pem[16384];
+  FILE *file;
+  CHECK_OK(wsstream_options_add_protocol(options, "chat", WSSTREAM_NUL));
+  if (path == NULL) return options;
+  file = fopen(path, "re");
+  CHECK(file != NULL);
+  CHECK_OK(wsstream_options_set_text(options, WSSTREAM_OPTION_CA_PEM, pem, fread(pem, 1, sizeof pem, file)));
+  fclose(file);
+  return options;
+}
+
+static void open_and_close(const wsstream_options *options) {
+  wsstream *stream = check_begin_open("/echo", options);
+  CHECK_OK(wsstream_wait_opened(stream, SOON));
+  close_and_free(stream);
+}
 
 static void *open_often(void *unused) {
   while (tally_count(&stop) == 0) {
-    close_and_free(check_open("/echo"));
+    open_and_close(NULL);
+    open_and_close(shared);
     tally_add(&opens);
   }
   return unused;
 }
 
 static void open_own(void *stream) {
-  wsstream *own = check_open("/echo");
-  echo(own, "from the child");
+  open_and_close(NULL);
+  open_and_close(shared);
   every_call_is_forked(stream);
-  close_and_free(own);
 }
 
 static void fork_while_other_threads_open(void) {
   wsstream *stream = check_open("/echo");
   pthread_t openers[2];
   int i;
+  shared = options_with_roots();
   for (i = 0; i < 2; i++) openers[i] = check_thread(open_often, NULL);
   for (i = 0; i < 40; i++) child_run(open_own, stream);
   tally_await(&opens, 1);
   tally_add(&stop);
   for (i = 0; i < 2; i++) check_join(openers[i]);
+  wsstream_options_free(shared);
   echo(stream, "the parent's goes on");
   close_and_free(stream);
 }
@@ -566,7 +606,7 @@ int main(void) {
   RUN(the_child_opens_streams_of_its_own_while_the_parents_go_on);
   RUN(a_stream_of_the_child_is_dead_in_its_own_child);
   RUN(fork_while_another_thread_reads);
-  RUN(fork_while_other_threads_open);
+  if (ALLOCATOR_SURVIVES_A_FORK) RUN(fork_while_other_threads_open);
   RUN(free_in_the_child_waits_for_no_callback_of_the_parent);
   RUN(fork_inside_a_callback);
   RUN(the_state_at_the_fork_does_not_matter_to_the_child);

@@ -116,7 +116,7 @@ static void without_a_pong_a_blocked_read_fails(void) {
 
 static void pongs_that_stop_coming_fail_the_connection(void) {
   struct peer peer;
-  wsstream *stream = open_with(&peer, 20, 500, 262144);
+  wsstream *stream = open_with(&peer, 20, 1000, 262144);
   answer_pings(&peer, 5);
   expect_timeout(stream);
   peer_free(&peer, stream);
@@ -140,11 +140,11 @@ static void any_received_byte_is_life(void) {
 static void a_program_that_does_not_read_keeps_its_connection(void) {
   static const char data[5000];
   struct peer peer;
-  wsstream *stream = open_with(&peer, 20, 150, 1000);
+  wsstream *stream = open_with(&peer, 500, 150, 1000);
   wsstream_message message;
   int i;
   for (i = 0; i < 20; i++) peer_send_frame(&peer, PEER_BINARY, data, sizeof data);
-  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_wait_closed(stream, 1000, NULL));
+  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_wait_closed(stream, 1500, NULL));
   for (i = 0; i < 20; i++) {
     CHECK_OK(wsstream_read(stream, SOON, &message));
     CHECK_NUMBER(sizeof data, message.size);
@@ -157,23 +157,23 @@ static void a_program_that_does_not_read_keeps_its_connection(void) {
 /* What the peer does not take is not its silence: no ping leaves before it. */
 static void unsent_data_keeps_its_connection(void) {
   struct peer peer;
-  wsstream *stream = open_with(&peer, 20, 300, 262144);
+  wsstream *stream = open_with(&peer, 1000, 300, 262144);
   peer_fill(stream);
-  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_wait_closed(stream, 1200, NULL));
+  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_wait_closed(stream, 2000, NULL));
   peer_free(&peer, stream);
 }
 
 /* After its Close a peer owes no pong: what counts then is the close timeout. */
 static void a_closing_stream_is_pinged_no_more(void) {
   struct peer peer;
-  wsstream *stream = open_with(&peer, 20, 100, 262144);
+  wsstream *stream = open_with(&peer, 20, 700, 262144);
   struct peer_frame frame;
   CHECK_OK(wsstream_close(stream, 1000, NULL, 0));
   do {
     peer_receive_frame(&peer, &frame);
     CHECK(frame.first == PEER_PING || frame.first == PEER_CLOSE);
   } while (frame.first != PEER_CLOSE);
-  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_wait_closed(stream, 400, NULL));
+  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_wait_closed(stream, 1200, NULL));
   peer_send_frame(&peer, PEER_CLOSE, "\x03\xe8", 2);
   CHECK_NUMBER(1, peer_receive_end(&peer));
   peer_end(&peer);

@@ -73,6 +73,17 @@ static inline int self_look_at_threads(struct self_thread *threads, int capacity
   return count;
 }
 
+/* What a thread does, in the system's letters: R runs, S sleeps, Z has ended as the main thread does; 0: it is gone. */
+static inline char self_thread_state(int number) {
+  char path[64], state = 0;
+  FILE *file;
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", number);
+  if ((file = fopen(path, "re")) == NULL) return 0;
+  if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = 0;
+  fclose(file);
+  return state;
+}
+
 /* How many threads have a name that begins with "wsstream". */
 static inline int self_library_thread_count(void) {
   struct self_thread threads[SELF_MAX];

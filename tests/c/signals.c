@@ -121,11 +121,11 @@ static void nothing_of_the_program_is_changed(void) {
 
 /* ---- A signal that comes while a call waits. */
 
-static volatile sig_atomic_t handled;
+static int handled;
 
 static void count_signal(int number) {
   (void)number;
-  handled++;
+  __atomic_fetch_add(&handled, 1, __ATOMIC_RELAXED);
 }
 
 /* A call that is to wait for ever, what it waits on, and what it has answered. */
@@ -146,28 +146,20 @@ static void *wait_for_ever(void *argument) {
   return NULL;
 }
 
-/* Whether a thread of this process sleeps in the system. */
-static int sleeps(int thread) {
-  char path[64], state = 'R';
-  FILE *file;
-  snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
-  file = fopen(path, "re");
-  CHECK(file != NULL);
-  CHECK_NUMBER(1, fscanf(file, "%*d (%*[^)]) %c", &state));
-  fclose(file);
-  return state == 'S';
-}
-
 /* Begins the call on a thread of its own and sends it signals, each once the thread sleeps again. */
 static pthread_t begin_and_disturb(struct waiting *waiting) {
   pthread_t thread = check_thread(wait_for_ever, waiting);
   int i;
   tally_await(&waiting->begun, 1);
   for (i = 0; i < 50; i++) {
-    const int before = handled;
-    while (!sleeps(waiting->thread)) sched_yield();
+    const int before = __atomic_load_n(&handled, __ATOMIC_RELAXED);
+    char state;
+    while ((state = self_thread_state(waiting->thread)) != 'S') {
+      if (state == 0) CHECK_FAIL("the call has ended, and nothing but signals has come");
+      sched_yield();
+    }
     CHECK_NUMBER(0, pthread_kill(thread, SIGUSR2));
-    while (handled == before) sched_yield();
+    while (__atomic_load_n(&handled, __ATOMIC_RELAXED) == before) sched_yield();
   }
   return thread;
 }

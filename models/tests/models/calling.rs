@@ -45,11 +45,24 @@ pub struct Registered {
     event: Option<u32>,
     closed: usize,
     freed: usize,
-    running: Option<ThreadId>,
+    running: Option<Run>,
+    runs: usize,
     is_freed: bool,
 }
 
+/// `Run`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Run {
+    thread: ThreadId,
+    count: usize,
+}
+
 impl Registered {
+    fn begin_run(&mut self) {
+        self.runs += 1;
+        self.running = Some(Run { thread: thread::current().id(), count: self.runs });
+    }
+
     fn awaited(&self) -> u32 {
         let flag = |is_awaited: bool, event: u32| if is_awaited { event } else { 0 };
         flag(self.opened > 0, OPENED)
@@ -74,9 +87,8 @@ pub struct Callbacks {
 /// `Due`.
 enum Due {
     Opened,
-    Event(u32),
+    Event,
     Closed,
-    Freed,
 }
 
 impl Stream {
@@ -85,10 +97,11 @@ impl Stream {
         self.callbacks.registered.lock().unwrap()
     }
 
-    /// `Callbacks::idle`.
-    fn wait_for_idle<'a>(&'a self, mut registered: MutexGuard<'a, Registered>) {
-        let own = thread::current().id();
-        while registered.running.is_some_and(|running| running != own) && !self.has(Bug::RemovalDoesNotWait) {
+    /// `Callbacks::outwait`.
+    fn outwait(&self, run: Option<Run>) {
+        let Some(run) = run.filter(|run| run.thread != thread::current().id()) else { return };
+        let mut registered = self.registered();
+        while registered.running == Some(run) && !self.has(Bug::RemovalDoesNotWait) {
             registered = self.callbacks.idle.wait(registered).unwrap();
         }
     }
@@ -137,8 +150,12 @@ impl Stream {
     }
 
     pub fn on_event(&self, events: Option<u32>) -> Status {
-        let status = self.register(|registered| registered.event = events);
-        self.wait_for_idle(self.registered());
+        let mut running = None;
+        let status = self.register(|registered| {
+            registered.event = events;
+            running = registered.running;
+        });
+        self.outwait(running);
         status
     }
 
@@ -157,9 +174,10 @@ impl Stream {
         delivery.callback = callback;
         delivery.generation += 1;
         (delivery.is_paused, delivery.is_resumed, delivery.is_over) = (false, false, false);
+        let running = registered.running;
         self.stand(registered);
         self.kernel().ask(Command::CallBack);
-        self.wait_for_idle(self.registered());
+        self.outwait(running);
         if was_set && !is_set {
             self.read.rise();
         }
@@ -177,18 +195,18 @@ impl Stream {
 
     pub fn free_callbacks(&self) {
         let mut registered = self.registered();
-        let Registered { freed, running, .. } = *registered;
+        let Registered { freed, running, runs, .. } = *registered;
         let never_run = std::mem::replace(
             &mut *registered,
-            Registered { freed, running, is_freed: true, ..Registered::default() },
+            Registered { freed, running, runs, is_freed: true, ..Registered::default() },
         );
         self.stand_called(0);
         if never_run.delivery.is_set {
             self.read.rise();
         }
-        let is_inside = registered.running == Some(thread::current().id());
-        self.wait_for_idle(registered);
-        if !is_inside {
+        drop(registered);
+        self.outwait(running);
+        if running.is_none_or(|run| run.thread != thread::current().id()) {
             self.callbacks.is_free.store(true, Ordering::Relaxed);
         }
     }
@@ -217,12 +235,18 @@ impl Stream {
         while let Some(due) = self.next_due() {
             self.call_program(|| match due {
                 Due::Opened => self.note(OPENED_NOTE),
-                Due::Event(_) => self.note(EVENT_NOTE),
+                Due::Event => self.note(EVENT_NOTE),
                 Due::Closed => self.note(CLOSED_NOTE),
-                // It alone may run once `free` has returned.
-                Due::Freed => self.note(FREED_NOTE),
             });
             self.stop_running();
+        }
+    }
+
+    /// The last callbacks of a stream that was freed.
+    pub fn run_freed(&self) {
+        let freed = if self.setup.calls_back { std::mem::take(&mut self.registered().freed) } else { 0 };
+        for _ in 0..freed {
+            self.call_program(|| self.note(FREED_NOTE));
         }
     }
 
@@ -242,12 +266,7 @@ impl Stream {
     fn next_due(&self) -> Option<Due> {
         loop {
             let mut registered = self.registered();
-            if registered.is_freed {
-                return self.take(registered, |registered| {
-                    registered.freed.checked_sub(1).map(|left| registered.freed = left).map(|()| Due::Freed)
-                });
-            }
-            if self.is_freed() {
+            if registered.is_freed || self.is_freed() {
                 return None;
             }
             if registered.opened > 0 && self.opened_status().is_some() {
@@ -289,7 +308,7 @@ impl Stream {
             return None;
         }
         let taken = take(&mut registered)?;
-        registered.running = Some(thread::current().id());
+        registered.begin_run();
         self.stand(registered);
         Some(taken)
     }
@@ -304,11 +323,11 @@ impl Stream {
         let keeps = self.has(Bug::EventKept);
         self.take(registered, |registered| {
             // Another one may have been set meanwhile.
-            let asked = registered.event.filter(|asked| asked & holding != 0)?;
+            registered.event.filter(|asked| asked & holding != 0)?;
             if !keeps {
                 registered.event = None;
             }
-            Some(Due::Event(asked & holding))
+            Some(Due::Event)
         })
     }
 
@@ -350,11 +369,13 @@ impl Stream {
             let Some(callback) = registered.delivery.callback.take() else { return false };
             let generation = registered.delivery.generation;
             let is_early = !self.has(Bug::TakenBeforeRunning);
-            registered.running = is_early.then(|| thread::current().id());
+            if is_early {
+                registered.begin_run();
+            }
             drop(registered);
             let next = self.next_message(generation);
             if !is_early {
-                self.registered().running = Some(thread::current().id());
+                self.registered().begin_run();
             }
             let is_there = next.is_some();
             let goes_on = next.is_none_or(|next| self.call_program(|| callback(self, next)));
@@ -381,6 +402,9 @@ impl Stream {
             _ => None,
         };
         let waits = next.is_none();
+        if waits {
+            self.release(side);
+        }
         if waits && !side.input.is_empty() {
             self.kernel().ask(Command::CallBack);
         }
@@ -388,7 +412,8 @@ impl Stream {
             let mut registered = self.registered();
             let is_first = registered.opened == 0 || self.has(Bug::MessageBeforeOpened);
             let delivery = &mut registered.delivery;
-            let is_same = delivery.is_set && delivery.generation == generation && is_first && !self.is_freed();
+            let is_same =
+                delivery.is_set && delivery.generation == generation && is_first && !self.is_freed();
             if is_same || self.has(Bug::TakenBeforeRunning) {
                 delivery.is_over = taken.is_err();
                 delivery.is_resumed = false;
@@ -397,7 +422,6 @@ impl Stream {
                 side.queue.push_front(message);
             }
         }
-        self.release(side);
         driving.leave_as(waits, false);
         next
     }

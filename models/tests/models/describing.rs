@@ -23,7 +23,7 @@ pub struct Readiness {
     /// It was asked for.
     is_made: Plain,
     is_raised: Mutex<bool>,
-    /// What is watched changes in one step.
+    /// The lock of the waiters, for more than one step.
     changing: Mutex<()>,
     socket: Mutex<Socket>,
 }
@@ -89,16 +89,14 @@ impl Stream {
             socket.is_wanted = is_wanted;
             self.update(&mut socket);
         };
+        // One after the other: word, set and mask say the same.
+        let changing = self.readiness.changing.lock().unwrap();
         if self.has(Bug::WatchedInTwoSteps) {
-            want();
-            self.kernel().stand(|standing| standing.watched = events);
-            mark();
-        } else {
-            let _changing = self.readiness.changing.lock().unwrap();
-            want();
-            self.kernel().stand(|standing| standing.watched = events);
-            mark();
+            drop(changing);
         }
+        want();
+        self.kernel().stand(|standing| standing.watched = events);
+        mark();
         self.quieten();
         self.look_for_descriptor();
     }
@@ -123,7 +121,7 @@ impl Stream {
             *socket = Socket { is_wanted, ..Socket::default() };
             drop(socket);
             if !self.has(Bug::NotRaisedAtEnd) {
-                self.raise();
+                self.raise_descriptor();
             }
         }
     }
@@ -170,7 +168,7 @@ impl Stream {
     }
 
     pub fn raise_descriptor(&self) {
-        if self.readiness.is_made() {
+        if self.readiness.is_made() && self.kernel().standing().watched != 0 {
             self.raise();
         }
     }

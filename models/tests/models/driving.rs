@@ -8,8 +8,7 @@ use loom::sync::atomic::Ordering;
 use std::sync::Arc;
 use wsstream_models::proto::closing::State;
 use wsstream_models::stream::read_word::{
-    ARMED, CALLER, COUNT, DESCRIPTOR, DETACHED, DISCARD, ENDED, FREED, INTERNAL, LINGER, OWNER, Reading,
-    THROTTLED,
+    ARMED, CALLER, COUNT, DESCRIPTOR, DETACHED, DISCARD, ENDED, INTERNAL, LINGER, OWNER, Reading, THROTTLED,
 };
 use wsstream_models::stream::write_word::{HELD, OUTARMED};
 
@@ -40,22 +39,15 @@ impl Stream {
 
     /// `Driven::ready`.
     fn ready(&self, event: bool, error: bool) -> Wanted {
+        if event && !error && self.read_word() & (DESCRIPTOR | ENDED) == DESCRIPTOR {
+            return self.leave_to_event_loop();
+        }
         let mut read = None;
         if event {
             if !self.has(Bug::EventKeepsOutarmed) {
                 self.write.disarm();
             }
-            if !error && self.lingers_for_descriptor() {
-                if self.has(Bug::LingerNotSet) {
-                    if let Ok(held) = self.own_after(ARMED) {
-                        std::mem::forget(held.release(|word| Some(word & !OWNER)));
-                    }
-                } else if self.read.linger_after_event() {
-                    self.kernel().ask(Command::List);
-                }
-            } else {
-                read = Some(self.own_after(ARMED));
-            }
+            read = Some(self.own_after(ARMED));
         }
         if self.has_settled() {
             if let Some(Ok(held)) = read {
@@ -84,10 +76,22 @@ impl Stream {
         self.wanted()
     }
 
-    /// Whether the program is to receive what has come: it has its turn first.
-    fn lingers_for_descriptor(&self) -> bool {
-        let word = self.read_word();
-        word & (DESCRIPTOR | THROTTLED | DISCARD | ENDED | FREED) == DESCRIPTOR
+    /// The program's event loop has seen it, too, and has its turn first.
+    fn leave_to_event_loop(&self) -> Wanted {
+        self.write.disarm();
+        if self.has(Bug::LingerNotSet) {
+            if let Ok(held) = self.own_after(ARMED) {
+                std::mem::forget(held.release(|word| Some(word & !OWNER)));
+            }
+        } else if self.read.linger_after_event() {
+            self.kernel().ask(Command::List);
+        }
+        self.send_rest();
+        self.wanted_for_writing()
+    }
+
+    fn wanted_for_writing(&self) -> Wanted {
+        if self.write_word() & OUTARMED != 0 { self.wanted() } else { Wanted::Nothing }
     }
 
     /// `Driven::take_over`.
@@ -126,8 +130,7 @@ impl Stream {
             if !self.has(Bug::SweepForgetsCount) {
                 *seen = count;
             }
-            let is_out_armed = self.write_word() & OUTARMED != 0;
-            return (true, if is_out_armed { self.wanted() } else { Wanted::Nothing });
+            return (true, self.wanted_for_writing());
         }
         if let Ok(held) = self.own_after(LINGER) {
             self.drive_internally(held);
@@ -273,9 +276,6 @@ impl Internal {
                 Work::Command(Command::List) => self.listed = true,
                 Work::Command(Command::CallBack) => self.want(stream.call_back()),
                 Work::Command(Command::Freed) => {
-                    if stream.setup.calls_back {
-                        self.want(stream.call_back());
-                    }
                     self.deserting = true;
                     self.let_deserted_go();
                 }
@@ -321,6 +321,7 @@ impl Internal {
             self.let_go();
             self.deserting = false;
             self.listed = false;
+            self.stream.run_freed();
             self.stream.give_back();
         }
     }

@@ -5,7 +5,6 @@
 mod callback_claims;
 mod calling;
 mod check;
-mod closed_claims;
 mod describing;
 mod descriptor_claims;
 mod driving;
@@ -18,7 +17,9 @@ mod reading;
 mod reading_claims;
 mod runtime_claims;
 mod serving;
+mod stop_claims;
 mod stream;
 mod table;
+mod tls_claims;
 mod writing;
 mod writing_claims;

@@ -167,7 +167,7 @@ impl<'a> Driving<'a> {
         }
         if left.wake && !stream.has(Bug::WokenByNobody) {
             stream.notify(OPENED | READABLE);
-        } else if leave.queued && stream.is_calling(READABLE) {
+        } else if has_left && stream.is_calling(READABLE) {
             stream.kernel().ask(Command::CallBack);
         }
         if left.cancelled && leave.queued && !stream.has(Bug::CancelledLeft) {
@@ -523,8 +523,9 @@ impl Stream {
     }
 
     fn start_discarding(&self, side: &mut ReadSide, keeps: bool) {
-        while keeps {
-            match side.decode() {
+        loop {
+            let decoded = if keeps { side.decode() } else { Decoded::Starved };
+            match decoded {
                 Decoded::Message(message) => side.queue.push_back(message),
                 Decoded::Starved => break,
                 decoded => {

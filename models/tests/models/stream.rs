@@ -110,6 +110,7 @@ pub enum Bug {
     PutBackUnlooked,
     MessageBeforeOpened,
     HeadNotTaken,
+    ToldBeforeLatch,
     // The writing half.
     FlagBesideLock,
     SentAfterUnlock,
@@ -522,6 +523,9 @@ impl Stream {
         if !is_late {
             self.end_writing();
         }
+        if self.has(Bug::ToldBeforeLatch) {
+            self.notify(u32::MAX);
+        }
         self.closed.store(settled, Ordering::Release);
         if is_late {
             self.end_writing();
@@ -533,7 +537,9 @@ impl Stream {
             self.write.mark(write_word::ENDED);
         }
         self.detach_socket(control);
-        self.notify(u32::MAX);
+        if !self.has(Bug::ToldBeforeLatch) {
+            self.notify(u32::MAX);
+        }
         if !self.has(Bug::EndNotNudged) {
             self.kernel().ask(Command::Nudge);
         }

@@ -5,11 +5,13 @@ const WORDS: [(&str, &str); 2] = [
     ("read", include_str!("../../../src/stream/read_word.rs")),
     ("write", include_str!("../../../src/stream/write_word.rs")),
 ];
-const CLAIMS: [&str; 4] = [
+const CLAIMS: [&str; 6] = [
     include_str!("reading_claims.rs"),
     include_str!("writing_claims.rs"),
     include_str!("ending_claims.rs"),
     include_str!("interrupt_claims.rs"),
+    include_str!("descriptor_claims.rs"),
+    include_str!("callback_claims.rs"),
 ];
 
 fn bits(source: &str) -> Vec<&str> {
