@@ -151,6 +151,7 @@ impl Tls {
     pub fn close_in_child(&self) {
         if let Ok(mut state) = self.state.try_lock() {
             state.connection = None;
+            state.failure.get_or_insert_with(|| TlsFailure::new("The connection is the parent's."));
             state.input = Buffer::default();
             state.plaintext = Buffer::default();
             state.outgoing = Buffer::default();

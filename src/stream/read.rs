@@ -82,14 +82,18 @@ impl<'a> Driving<'a> {
             detached: held.transport.is_none(),
             pending: held.is_pending(),
         };
-        let has_left = held.has_left(stream.waiters.is_demanded(READABLE_SOME));
+        let waiters = &stream.waiters;
+        let has_left = held.has_left(waiters.is_demanded(READABLE_SOME));
+        // A part is for nobody who waits for whole messages: looking for it again and again would not make it one.
+        let has_called = (waiters.is_calling(READABLE) && held.has_left(false))
+            || (waiters.is_calling(READABLE_SOME) && held.has_left(true));
         let left = stream.read.leave(held, leave);
         if left.list {
             stream.runtime.list(stream.key);
         }
         if left.wake {
             stream.notify(OPENED | READABLE | READABLE_SOME);
-        } else if has_left && stream.waiters.is_calling(READABLE | READABLE_SOME) {
+        } else if has_called {
             stream.post_callbacks();
         }
         if left.cancelled && leave.queued {
