@@ -81,7 +81,7 @@ impl Driven for Stream {
         crate::fault::point("runtime.sweep");
         if self.write.load() & HELD != 0 {
             self.write.unlist();
-            self.send_rest();
+            self.send_held();
         }
         let word = self.read.load();
         if self.closed.info().is_some() {
@@ -187,6 +187,16 @@ impl Stream {
         if let Ok(held) = self.write.lock() {
             let mut locked = Locked::new(self, held, false);
             self.serve(locked.side());
+            locked.unlock(false);
+        }
+    }
+
+    /// A sweep has come by: sends what MORE holds back, and gives back what is not needed for that.
+    fn send_held(&self) {
+        if let Ok(held) = self.write.lock() {
+            let mut locked = Locked::new(self, held, false);
+            self.serve(locked.side());
+            locked.side().release_memory();
             locked.unlock(false);
         }
     }

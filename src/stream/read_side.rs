@@ -344,6 +344,9 @@ impl ReadSide {
             self.chunk = None;
             self.start = 0;
         }
+        if let Some(transport) = &self.transport {
+            transport.release_memory();
+        }
     }
 
     /// Lets small queued messages let go of the chunks that they were received in.

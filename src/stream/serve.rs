@@ -39,7 +39,7 @@ impl<'a> Locked<'a> {
         let Some(held) = self.held.take() else { return Ok(()) };
         let unsent = held.unsent();
         stream.unsent.store(unsent, Ordering::Relaxed);
-        let (out, held_back) = (held.is_blocked, unsent > 0 && !held.is_blocked);
+        let (out, held_back) = (held.is_blocked, (unsent > 0 && !held.is_blocked) || held.has_memory());
         if held.broken.is_some() || held.is_deferred {
             self.held = Some(held);
             return Err(self);
@@ -84,7 +84,7 @@ impl<'a> Locked<'a> {
             let unlock = Unlock {
                 writer: self.writer && !stays,
                 out: held.is_blocked && !stays,
-                held: held.leftover() > 0 && !held.is_blocked,
+                held: (held.leftover() > 0 && !held.is_blocked) || held.has_memory(),
                 wake: unsent <= stream.limits.write_buffer_size,
             };
             match stream.write.unlock(held, unlock) {

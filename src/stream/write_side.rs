@@ -55,6 +55,9 @@ pub(super) struct WriteSide {
     pub is_broken_told: bool,
 }
 
+/// A buffer up to this size stays with a stream that only writes, whose small messages need no sweep then.
+const IDLE_SIZE: usize = 4 * 1024;
+
 /// The system gave no memory or no random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused;
@@ -182,6 +185,12 @@ impl WriteSide {
         self.sealed = 0;
         self.unframed = 0;
         self.is_blocked = false;
+    }
+
+    /// Whether more is held than an idle stream may keep: the sweep sees to it.
+    #[inline]
+    pub fn has_memory(&self) -> bool {
+        self.out.capacity() > IDLE_SIZE
     }
 
     /// Gives the memory of an idle stream back.
