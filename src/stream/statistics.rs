@@ -4,14 +4,13 @@
 //! that sleeps has noted.
 
 use super::Stream;
+use super::read::Patience;
 use super::read_side::ReadSide;
+use super::read_word::OWNER;
 use super::serve::Locked;
 use super::status::Status;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-
-/// How often the read word is tried: an owner that does not sleep has it for some hundred instructions.
-const TRIES_MAX: u32 = 64;
 
 /// Counters of a stream since it was opened, in the words of `wsstream_statistics`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,13 +38,18 @@ impl Stream {
         if self.is_freed() {
             return Err(Status::State);
         }
-        for _ in 0..TRIES_MAX {
+        let mut patience = Patience::default();
+        loop {
             if let Some(mut driving) = self.try_own() {
                 self.note_statistics(driving.side());
                 driving.leave();
                 break;
             }
-            std::thread::yield_now();
+            // A thread of the program that owns the word for long has noted what it had before it slept.
+            let is_driven = self.read.load() & OWNER != 0;
+            if !is_driven || !patience.outwaits() {
+                break;
+            }
         }
         let mut locked = Locked::new(self, self.lock_write(), false);
         let sent = locked.side().sent;
