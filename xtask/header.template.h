@@ -29,11 +29,15 @@
 //            a message. Do not pthread_cancel a thread inside a call.
 // Bugs       of the library end that one stream with ERR_INTERNAL.
 // Manners    No signal handler, no SIGPIPE, nothing printed, no call to initialise. Descriptors are close-on-exec.
-//            The library's threads are named wsstream... and block every signal. It is never unloaded. The header is
-//            C99 and C++11.
-// fork       In the child, streams made before are dead: calls answer ERR_FORKED, wsstream_free sends nothing, and
-//            releases their memory and the child's descriptors. Options, aborters and messages go on working, and new
-//            streams may be opened.
+//            The library's threads are named wsstream... and block every signal. It is never unloaded. A process may
+//            exit with streams open, and a thread may end with one; calls may be made in the destructors of a thread.
+//            Where the system has no descriptor, thread or memory left, the call answers ERR_RESOURCE, or the stream
+//            ends with WSSTREAM_CAUSE_RESOURCE. The header is C99 and C++11.
+// fork       In the child, streams made before are dead: calls answer ERR_FORKED (after ERR_ARGUMENT, before anything
+//            else), their callbacks never run, wsstream_free sends nothing and releases memory and the child's
+//            descriptors; texts and infos that were given out stay valid until then. Options, aborters and messages
+//            go on working, and new streams may be opened. Fork no process inside a callback but to exec: in its
+//            child every timeout other than 0 stays ERR_DEADLOCK.
 // Growth     wsstream_message and wsstream_chunk never change their size. What the library fills carries or takes a
 //            size and grows at its end only. Later versions may add statuses and enumerators.
 //
@@ -144,6 +148,21 @@ extern "C" {
 //                        wsstream_wait_closed. Join that thread before wsstream_free.
 //   wsstream_wake        at once, with AGAIN; the stream goes on.
 //   wsstream_free        at once, with ERR_STATE; what is unread is lost.
+//
+// In an event loop (examples/event_loop.c) the loop waits for the descriptor of wsstream_fd to be readable, whatever the
+// stream waits for:
+//
+//     wsstream_fd(stream, &fd);                         /* add fd to poll, epoll, libuv, asyncio, ... for reading */
+//     wsstream_fd_watch(stream, WSSTREAM_READABLE | WSSTREAM_OPENED | WSSTREAM_CLOSED);
+//     ...when fd is readable:
+//     while ((status = wsstream_read(stream, 0, &message)) == WSSTREAM_OK) use_and_release(&message);
+//     if (status != WSSTREAM_AGAIN) end(stream);        /* take fd out of the loop, then wsstream_free */
+//
+// Watch WSSTREAM_WRITABLE, too, from a write that has answered AGAIN until one is taken. An ended half and a settled
+// opening stay true for ever: watch what you still wait for, 0 for nothing.
+//
+// With callbacks instead (examples/on_closed.c) nobody waits: wsstream_on_opened, wsstream_on_message in the place of
+// reading, wsstream_on_closed, wsstream_on_event for room to write. Release what they use in wsstream_on_freed.
 //
 // Two threads, one that reads and one that writes, need nothing else. A thread that only writes to a peer that
 // answers can wait for ever once the answers exceed the read buffer: read on another thread, or poll for both events.

@@ -134,7 +134,8 @@ pub unsafe extern "C" fn wsstream_wake(stream: *mut wsstream, events: u32) -> ws
 /// Threads:   any.
 /// Blocking:  never.
 /// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_STATE (freed), ERR_RESOURCE; out is then -1.
-/// Lifetime:  the same number every time, from the opening on, valid until wsstream_free is called.
+/// Lifetime:  the same number every time, from wsstream_open on, valid until wsstream_free is called: take it out of
+///            the loop before that.
 /// Since:     0.1
 ///
 /// Wait until it is readable, then make the calls for the watched events with timeout 0, until each answers AGAIN. It

@@ -143,6 +143,13 @@ pub(super) fn can_own(word: u64) -> bool {
 pub(super) struct Patience(u32);
 
 impl Patience {
+    /// Lets another thread of the program go on for a moment, which is about to leave unless it sleeps; false: it sleeps.
+    pub fn yields(&mut self) -> bool {
+        self.0 += 1;
+        std::thread::yield_now();
+        self.0 <= YIELDS_MAX
+    }
+
     /// Lets the internal thread go on for a moment; false: it has been at it for too long.
     pub fn outwaits(&mut self) -> bool {
         self.0 += 1;

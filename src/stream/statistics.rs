@@ -6,7 +6,7 @@
 use super::Stream;
 use super::read::Patience;
 use super::read_side::ReadSide;
-use super::read_word::OWNER;
+use super::read_word::{CALLER, INTERNAL, OWNER};
 use super::serve::Locked;
 use super::status::Status;
 use std::sync::PoisonError;
@@ -45,9 +45,13 @@ impl Stream {
                 driving.leave();
                 break;
             }
-            // A thread of the program that owns the word for long has noted what it had before it slept.
-            let is_driven = self.read.load() & OWNER != 0;
-            if !is_driven || !patience.outwaits() {
+            let goes_on = match self.read.load() & OWNER {
+                INTERNAL => patience.outwaits(),
+                // Before it sleeps it notes what it has.
+                CALLER => patience.yields(),
+                _ => false,
+            };
+            if !goes_on {
                 break;
             }
         }
