@@ -79,11 +79,15 @@
 //            a message. Do not pthread_cancel a thread inside a call.
 // Bugs       of the library end that one stream with ERR_INTERNAL.
 // Manners    No signal handler, no SIGPIPE, nothing printed, no call to initialise. Descriptors are close-on-exec.
-//            The library's threads are named wsstream... and block every signal. It is never unloaded. The header is
-//            C99 and C++11.
-// fork       In the child, streams made before are dead: calls answer ERR_FORKED, wsstream_free sends nothing, and
-//            releases their memory and the child's descriptors. Options, aborters and messages go on working, and new
-//            streams may be opened.
+//            The library's threads are named wsstream... and block every signal. It is never unloaded. A process may
+//            exit with streams open, and a thread may end with one; calls may be made in the destructors of a thread.
+//            Where the system has no descriptor, thread or memory left, the call answers ERR_RESOURCE, or the stream
+//            ends with WSSTREAM_CAUSE_RESOURCE. The header is C99 and C++11.
+// fork       In the child, streams made before are dead: calls answer ERR_FORKED (after ERR_ARGUMENT, before anything
+//            else), their callbacks never run, wsstream_free sends nothing and releases memory and the child's
+//            descriptors; texts and infos that were given out stay valid until then. Options, aborters and messages
+//            go on working, and new streams may be opened. Fork no process inside a callback but to exec: in its
+//            child every timeout other than 0 stays ERR_DEADLOCK.
 // Growth     wsstream_message and wsstream_chunk never change their size. What the library fills carries or takes a
 //            size and grows at its end only. Later versions may add statuses and enumerators.
 //
@@ -442,6 +446,21 @@ void wsstream_free(wsstream *stream);
 //                        wsstream_wait_closed. Join that thread before wsstream_free.
 //   wsstream_wake        at once, with AGAIN; the stream goes on.
 //   wsstream_free        at once, with ERR_STATE; what is unread is lost.
+//
+// In an event loop (examples/event_loop.c) the loop waits for the descriptor of wsstream_fd to be readable, whatever
+// the stream waits for:
+//
+//     wsstream_fd(stream, &fd);                         /* add fd to poll, epoll, libuv, asyncio, ... for reading */
+//     wsstream_fd_watch(stream, WSSTREAM_READABLE | WSSTREAM_OPENED | WSSTREAM_CLOSED);
+//     ...when fd is readable:
+//     while ((status = wsstream_read(stream, 0, &message)) == WSSTREAM_OK) use_and_release(&message);
+//     if (status != WSSTREAM_AGAIN) end(stream);        /* take fd out of the loop, then wsstream_free */
+//
+// Watch WSSTREAM_WRITABLE, too, from a write that has answered AGAIN until one is taken. An ended half and a settled
+// opening stay true for ever: watch what you still wait for, 0 for nothing.
+//
+// With callbacks instead (examples/on_closed.c) nobody waits: wsstream_on_opened, wsstream_on_message in the place of
+// reading, wsstream_on_closed, wsstream_on_event for room to write. Release what they use in wsstream_on_freed.
 //
 // Two threads, one that reads and one that writes, need nothing else. A thread that only writes to a peer that
 // answers can wait for ever once the answers exceed the read buffer: read on another thread, or poll for both events.
@@ -971,7 +990,8 @@ wsstream_status wsstream_wake(wsstream *stream, uint32_t events);
 // Threads:   any.
 // Blocking:  never.
 // Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_STATE (freed), ERR_RESOURCE; out is then -1.
-// Lifetime:  the same number every time, from the opening on, valid until wsstream_free is called.
+// Lifetime:  the same number every time, from wsstream_open on, valid until wsstream_free is called: take it out of
+//            the loop before that.
 // Since:     0.1
 //
 // Wait until it is readable, then make the calls for the watched events with timeout 0, until each answers AGAIN. It
@@ -1259,7 +1279,8 @@ const char *wsstream_version(void);
 // Since:     0.1
 //
 // No program has to call it: it is for those that count threads or descriptors. A thread that looks up a name and
-// hangs in the system ends when the system lets it. In the child of a fork it is about the child's own threads.
+// hangs in the system ends when the system lets it. Inside a callback, wsstream_on_freed's too, the answer is AGAIN
+// at best. In the child of a fork it is about the child's own threads.
 wsstream_status wsstream_runtime_stop(int64_t timeout_ms);
 
 #ifdef __cplusplus

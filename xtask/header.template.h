@@ -149,8 +149,8 @@ extern "C" {
 //   wsstream_wake        at once, with AGAIN; the stream goes on.
 //   wsstream_free        at once, with ERR_STATE; what is unread is lost.
 //
-// In an event loop (examples/event_loop.c) the loop waits for the descriptor of wsstream_fd to be readable, whatever the
-// stream waits for:
+// In an event loop (examples/event_loop.c) the loop waits for the descriptor of wsstream_fd to be readable, whatever
+// the stream waits for:
 //
 //     wsstream_fd(stream, &fd);                         /* add fd to poll, epoll, libuv, asyncio, ... for reading */
 //     wsstream_fd_watch(stream, WSSTREAM_READABLE | WSSTREAM_OPENED | WSSTREAM_CLOSED);

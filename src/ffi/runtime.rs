@@ -14,8 +14,8 @@ use crate::stream::{Timeout, stop_runtime};
 /// Since:     0.1
 ///
 /// No program has to call it: it is for those that count threads or descriptors. A thread that looks up a name and
-/// hangs in the system ends when the system lets it. Inside a callback, wsstream_on_freed's too, the answer is AGAIN at
-/// best. In the child of a fork it is about the child's own threads.
+/// hangs in the system ends when the system lets it. Inside a callback, wsstream_on_freed's too, the answer is AGAIN
+/// at best. In the child of a fork it is about the child's own threads.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsstream_runtime_stop(timeout_ms: i64) -> wsstream_status {
     enter!(|call| {
