@@ -11,18 +11,20 @@ use super::aborter::wsstream_aborter;
 use super::constant::{LOG_OFF, LOG_TRACE};
 use super::handle::{Call, Callback, into_object};
 use super::status::wsstream_status;
+use crate::net::fork::section;
 use crate::stream::log::LogTarget;
 use crate::stream::{Options, Status};
 
 /// What streams are opened with. One finished object can open many streams, also at once.
 pub struct wsstream_options {
-    /// Locked for some instructions only: a fork in the midst of an open must not lock it for ever in the child.
+    /// Locked for some instructions only and inside a section: the child of a fork goes on using it.
     options: Mutex<Arc<Options>>,
 }
 
 impl wsstream_options {
     /// What it says now.
     pub(super) fn now(&self) -> Arc<Options> {
+        let _section = section();
         Arc::clone(&self.options.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -34,6 +36,7 @@ fn set(
 ) -> Result<Status, Status> {
     let options = call.object(options)?;
     call.allowed(false)?;
+    let _section = section();
     Ok(body(Arc::make_mut(&mut options.options.lock().unwrap_or_else(PoisonError::into_inner))))
 }
 

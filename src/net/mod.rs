@@ -3,6 +3,8 @@
 //! Every call here is non-blocking but `sys::poll`. Unsafe code is in `sys` alone.
 
 #[forbid(unsafe_code)]
+pub mod fork;
+#[forbid(unsafe_code)]
 pub mod poller;
 #[forbid(unsafe_code)]
 pub mod readiness;

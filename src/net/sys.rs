@@ -248,6 +248,13 @@ pub fn with_signals_blocked<T>(call: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Calls `prepare` before every fork of this process and `end` after it, in the parent and in the child. A refusal changes
+/// nothing: then a fork does not wait.
+pub fn on_fork(prepare: extern "C" fn(), end: extern "C" fn()) {
+    // SAFETY: the functions stay where they are, as the library is never unloaded, and unwind through nothing.
+    unsafe { libc::pthread_atfork(Some(prepare), Some(end), Some(end)) };
+}
+
 /// The page that the kernel wipes in the child of a fork; its first word is the generation of this process.
 static FORK_PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(&raw const NO_PAGE as *mut AtomicU32);
 /// What the page is before there is one: no stream can be older than its making.

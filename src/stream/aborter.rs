@@ -3,6 +3,7 @@
 use super::Stream;
 use super::close_info::Ending;
 use super::status::{Cause, Phase, Status};
+use crate::net::fork::section;
 use crate::proto::closing::{Input, State};
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
@@ -28,6 +29,7 @@ impl Aborter {
 
     /// Keeps a stream in mind that is opening; false: it is aborted already.
     pub(super) fn watch(&self, stream: Weak<Stream>) -> bool {
+        let _section = section();
         let mut openings = self.openings();
         if openings.is_aborted {
             return false;
@@ -42,10 +44,12 @@ impl Aborter {
 
     /// `wsstream_aborter_abort`.
     pub fn abort(&self) {
-        let mut openings = self.openings();
-        openings.is_aborted = true;
-        let streams = std::mem::take(&mut openings.streams);
-        drop(openings);
+        let streams = {
+            let _section = section();
+            let mut openings = self.openings();
+            openings.is_aborted = true;
+            std::mem::take(&mut openings.streams)
+        };
         for stream in streams.iter().filter_map(Weak::upgrade).filter(|stream| !stream.is_forked()) {
             stream.abort_opening();
         }

@@ -1,5 +1,6 @@
 //! What a panic of the library leaves behind: a sentence for the close info, nothing on the terminal.
 
+use crate::net::fork::section;
 use std::cell::RefCell;
 use std::panic;
 use std::sync::Once;
@@ -11,6 +12,10 @@ static HOOK: Once = Once::new();
 /// Sets the hook that keeps panics of the library from being printed. In the shared library every panic is ours; a
 /// Rust program that links the crate keeps its own reports.
 pub(super) fn set_hook() {
+    if HOOK.is_completed() {
+        return;
+    }
+    let _section = section();
     HOOK.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
