@@ -7,8 +7,8 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 target := $(or $(CARGO_TARGET_DIR),target)
 ctest := ctest --output-on-failure --parallel 2 --no-tests=error --test-dir
-# What runs over wss as well. The others play plain peers themselves, or look at names, faults and instructions.
-secure := $(addprefix --test ,bounds closing leaks opening polling reading writing)
+# What runs over wss as well. The others look at faults, documents and instructions.
+secure := $(addprefix --test ,addresses bounds closing hostile leaks opening polling reading writing)
 figures = scripts/with-server --deadline 600 python3 tests/figures/figures.py $(1) \
 	build/test/tests/figures/workload build/cargo/release/libwsstream.so
 

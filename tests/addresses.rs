@@ -24,11 +24,11 @@ const LATE: Duration = Duration::from_millis(LATE_MS.unsigned_abs());
 
 /// The test server at another host.
 fn at(host: &str) -> String {
-    server().url("/echo").replace("127.0.0.1", host)
+    server().ws_url("/echo").replace("127.0.0.1", host)
 }
 
 fn port() -> u16 {
-    let url = server().url("");
+    let url = server().ws_url("");
     url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
 }
 
@@ -90,7 +90,7 @@ fn while_lookups_hang_others_resolve_and_literals_open() {
     names::resolves("prompt.test", &["127.0.0.1"]);
     opens_soon(&at("prompt.test"));
     opens_soon(&at("localhost"));
-    opens_soon(&server().url("/echo"));
+    opens_soon(&server().ws_url("/echo"));
     for (name, stream) in &hung {
         assert_eq!(stream.wait_opened(0), Status::Again, "{name}");
         names::release(name);
@@ -195,7 +195,7 @@ fn lookups_run_on_threads_of_their_name_with_every_signal_blocked() {
 #[test]
 fn a_name_whose_lookup_gets_no_thread_is_a_resource_error_at_once() {
     alone("a_name_whose_lookup_gets_no_thread_is_a_resource_error_at_once", || {
-        let url = server().url("/echo");
+        let url = server().ws_url("/echo");
         // The internal thread is there; no lookup's is.
         opens_soon(&url);
         refuse_threads();
@@ -225,7 +225,7 @@ fn a_good_address_wins_behind_one_that_never_answers() {
         let hole = Blackhole::new("127.0.0.2", port());
         names::resolves("hole-then-good.test", &["127.0.0.2", "127.0.0.1"]);
         // Opens what stays: the internal thread's own, this thread's wake descriptor.
-        let stream = Stream::opened(&server().url("/echo"));
+        let stream = Stream::opened(&server().ws_url("/echo"));
         until(|| thread_count("wsstream-names") == 0);
         let before = descriptor_count();
         let begun = Instant::now();
@@ -318,7 +318,7 @@ fn close_while_connecting_settles_at_once_and_closes_the_attempts() {
     alone("close_while_connecting_settles_at_once_and_closes_the_attempts", || {
         let hole = Blackhole::new("127.0.0.7", 0);
         names::resolves("closed-hole.test", &["127.0.0.7"]);
-        let _opened = Stream::opened(&server().url("/echo"));
+        let _opened = Stream::opened(&server().ws_url("/echo"));
         until(|| thread_count("wsstream-names") == 0);
         let before = descriptor_count();
         for host in ["closed-hole.test", "127.0.0.7"] {

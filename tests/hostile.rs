@@ -8,7 +8,7 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use support::alone::{alone, refuse_threads, without_descriptors};
+use support::alone::{alone, without_descriptors};
 use support::flood::Flood;
 use support::heap::{Heap, live, more_than};
 use support::peer::{Connection, Peer, frame, whole_frames};
@@ -354,20 +354,6 @@ fn a_flood_of_empty_messages_is_held_to_the_mark_and_none_is_lost() {
         stream.closed_cleanly();
         closes.join().unwrap();
     }
-}
-
-#[test]
-fn a_name_whose_resolver_gets_no_thread_fails_at_once() {
-    alone("a_name_whose_resolver_gets_no_thread_fails_at_once", || {
-        // The internal thread is there; no resolver is yet.
-        Stream::open("ws://127.0.0.1:1/").never_opens();
-        refuse_threads();
-        let stream = Stream::open_with("ws://localhost:9/", &Options::with(option::OPEN_TIMEOUT_MS, 0));
-        assert_eq!(stream.wait_opened(LATE_MS), Status::Connection);
-        stream.never_opens();
-        // An address needs none.
-        Stream::open("ws://127.0.0.1:1/").never_opens();
-    });
 }
 
 /// What calls answer that a new thread makes, which has no descriptor to sleep on yet.

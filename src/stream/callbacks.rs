@@ -9,7 +9,7 @@ use super::poll::goal_of;
 use super::pump::{Goal, Pumped};
 use super::read::{Driving, can_own};
 use super::read_side::{Message, ReadSide};
-use super::read_word::INTERNAL;
+use super::read_word::{CANCELLED, INTERNAL};
 use super::status::Status;
 use super::{CLOSED, EVENTS, OPENED, READABLE, Stream};
 use std::cell::Cell;
@@ -486,6 +486,8 @@ impl Stream {
         let mut next = match self.pump(side, Goal::Message, receives) {
             Pumped::Message(message) => Some(Ok(message)),
             Pumped::Ended => self.take_last(side),
+            // R13: at once; what still comes is thrown away.
+            _ if self.read.load() & CANCELLED != 0 => Some(Err(Status::Done)),
             _ => None,
         };
         let waits = next.is_none();

@@ -325,6 +325,15 @@ impl Stream {
                     }) {
                         Slept::Woken => {}
                         Slept::Over => {
+                            let word = self.read.load();
+                            if word & FREED != 0 {
+                                return Err(Status::State);
+                            }
+                            if word & ENDED != 0 {
+                                // The end is for ever: it is told although another thread has the word for a moment.
+                                is_last_look = true;
+                                continue;
+                            }
                             self.quieten_descriptor();
                             return Err(Status::Again);
                         }
@@ -348,7 +357,9 @@ impl Stream {
                 }
             };
             if result.is_none() && is_last_look {
-                result = Some(Err(Status::Again));
+                // `free` may have to leave the end to a writer that has the write word.
+                let is_freed = self.read.load() & FREED != 0;
+                result = Some(Err(if is_freed { Status::State } else { Status::Again }));
             }
             if let Some(result) = result {
                 own.leave();
@@ -394,7 +405,8 @@ impl Stream {
             if is_idle || (word & OWNER == 0 && !can_own(word)) {
                 return Slept::Over;
             }
-            return if patience.outwaits() { Slept::Woken } else { Slept::Over };
+            // What has ended answers that for ever, and its owner leaves soon.
+            return if patience.outwaits() || word & ENDED != 0 { Slept::Woken } else { Slept::Over };
         }
         let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
         self.wait_for(asked, events, None, deadline, || {

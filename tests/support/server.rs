@@ -14,6 +14,7 @@ const NAME: &str = "wsstream-test-server";
 pub struct Server {
     /// What it said before it was ready.
     lines: Vec<String>,
+    ca: OnceLock<String>,
     port: u16,
     next: AtomicUsize,
     /// Its standard input ends with this process, and it with that.
@@ -37,8 +38,10 @@ impl Server {
             .expect("the server starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let lines = lines.map(|line| line.expect("its lines")).take_while(|line| line != "ready");
-        let mut server = Self { lines: lines.collect(), port: 0, next: AtomicUsize::new(1), _child: child };
+        let (ca, next) = (OnceLock::new(), AtomicUsize::new(1));
+        let mut server = Self { lines: lines.collect(), ca, port: 0, next, _child: child };
         server.port = server.said("listening on 127.0.0.1:").parse().expect("a port in its line");
+        server.pem("ca");
         server
     }
 
@@ -50,7 +53,9 @@ impl Server {
 
     /// What is in one of its files: `ca`, `unknown ca`, `client certificate`, `client key` …
     pub fn pem(&self, what: &str) -> String {
-        std::fs::read_to_string(self.said(&format!("{what} at "))).expect("its file")
+        let file = || std::fs::read_to_string(self.said(&format!("{what} at "))).expect("its file");
+        // Asked for also where no file can be opened.
+        if what == "ca" { self.ca.get_or_init(file).clone() } else { file() }
     }
 
     /// A WebSocket URL of the scheme under test.
