@@ -119,7 +119,7 @@ enum {
   WSSTREAM_OK = 0,
   // The readable side has ended; there is no further message.
   WSSTREAM_DONE = 1,
-  // Not yet: nothing was taken, call again later.
+  // Not yet: a read or write has taken nothing, what a wait waits for goes on.
   WSSTREAM_AGAIN = 2,
   // The write was taken whole and is still on its way; never send it again.
   WSSTREAM_QUEUED = 3,
@@ -175,7 +175,8 @@ const char *wsstream_status_text(wsstream_status status);
 // A WebSocketStream.
 typedef struct wsstream wsstream;
 
-// What streams are opened with. One finished object can open many streams, also at once.
+// What streams are opened with. One object can open many streams, also at once, and be changed meanwhile from any
+// thread: a stream has what was set when it was opened. What was set can be replaced, but not be taken back.
 typedef struct wsstream_options wsstream_options;
 
 // As the size of a text: it is NUL-terminated.
@@ -226,8 +227,8 @@ typedef struct wsstream_close_info {
   size_t struct_size;
   // Of the peer's Close. 1005: it carried none; 1006: no Close was received.
   uint16_t code;
-  // 1 when both sides sent a Close and no write was unfinished, else 0; what wsstream_close gave up or dropped does
-  // not count. Never derive it from the code.
+  // 1 when both sides sent a Close and no write was unfinished, else 0; what wsstream_close gave up or dropped, and a
+  // message that the peer left unfinished, do not count. Never derive it from the code.
   uint8_t clean;
   // Who began the end: WSSTREAM_INITIATOR_*
   uint8_t initiator;
@@ -273,7 +274,9 @@ typedef struct wsstream_close_info {
 // Since:     0.1
 //
 // The URL is ws: or wss: (http: and https: mean the same two), has no fragment and is made canonical, as
-// wsstream_url then shows. What the network and the server have against it comes from wsstream_wait_opened.
+// wsstream_url then shows, user and password included: these are sent as Authorization: Basic, unless the options
+// have a field of that name. A relative one needs WSSTREAM_OPTION_BASE_URL, else it is ERR_SYNTAX. What the network
+// and the server have against it comes from wsstream_wait_opened.
 wsstream_status wsstream_open(const char *url,
                               size_t size,
                               const wsstream_options *options,
@@ -286,11 +289,11 @@ wsstream_status wsstream_open(const char *url,
 // Blocking:  up to timeout_ms; not with 0.
 // Errors:    AGAIN, ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_CONNECTION (it could not be opened, or was closed
 //            before it was), ERR_ABORTED (by an aborter), ERR_STATE (freed), ERR_RESOURCE, ERR_INTERNAL.
-// Lifetime:  once it is not AGAIN the answer stays the same for ever.
+// Lifetime:  once it is OK, ERR_CONNECTION, ERR_ABORTED or ERR_INTERNAL it stays so until the stream is freed.
 // Since:     0.1
 //
-// It waits and is no predicate: OK is 0. When it is an error, wsstream_wait_closed has the answer already and says
-// why.
+// It waits and is no predicate: OK is 0. OK also where the stream has ended since. When it is an error,
+// wsstream_wait_closed has the answer already and says why.
 wsstream_status wsstream_wait_opened(wsstream *stream, int64_t timeout_ms);
 
 // Sends one whole message.
@@ -309,6 +312,7 @@ wsstream_status wsstream_wait_opened(wsstream *stream, int64_t timeout_ms);
 // OK:     taken, and there is room for the next one.
 // QUEUED: taken, but the time ran out while more than WRITE_BUFFER_SIZE bytes were on their way: no room for now.
 // AGAIN:  not taken, the time ran out before the stream was open or had room: write it again later.
+// ERR_STATE, ERR_CONNECTION: not taken; or taken and then lost in part when the stream ended during the call.
 //
 // With room a message of any size is taken, and the library sends it by itself; that is not delivery. With
 // WSSTREAM_FOREVER, QUEUED and AGAIN come only from wsstream_wake. After ERR_ARGUMENT, and after ERR_STATE inside a
@@ -382,9 +386,10 @@ wsstream_status wsstream_close(wsstream *stream, int32_t code, const char *reaso
 //            stays the same until then.
 // Since:     0.1
 //
-// OK means a clean end. The info is set with OK, ERR_CONNECTION and ERR_ABORTED alike, NULL with AGAIN and when the
-// call itself was wrong. It reads no messages: a Close behind more unread bytes than READ_BUFFER_SIZE waits for a
-// reader.
+// OK means a clean end. The info is set with OK, ERR_CONNECTION, ERR_ABORTED and ERR_INTERNAL alike, NULL otherwise;
+// ERR_RESOURCE is of this call alone: a stream that ended for want of resources answers ERR_CONNECTION. It reads no
+// messages: before a wsstream_close of this side, a Close of the peer behind more unread bytes than READ_BUFFER_SIZE
+// waits for a reader; after it nothing waits, as what comes is dropped.
 wsstream_status wsstream_wait_closed(wsstream *stream,
                                      int64_t timeout_ms,
                                      const wsstream_close_info **out);
@@ -499,7 +504,7 @@ enum {
   // Microseconds that a call looks again and again before it sleeps, up to 1000000, never on one processor; 0: none;
   // -1: the library decides, and this version decides for none. Default -1.
   WSSTREAM_OPTION_SPIN_US = 10,
-  // Not in this version. 1: offers permessage-deflate; 0: does not. Default 1.
+  // Not in this version, also not 0, which is what it does. 1: offers permessage-deflate; 0: does not. Default 1.
   WSSTREAM_OPTION_DEFLATE = 20,
   // Not in this version. How hard to compress, 1 to 9. Default 6.
   WSSTREAM_OPTION_DEFLATE_LEVEL = 21,
@@ -520,7 +525,8 @@ enum {
   // The name, or address, that the server is asked for (SNI) and its certificate is checked for, instead of the URL's
   // host.
   WSSTREAM_OPTION_SERVER_NAME = 102,
-  // Certificates in PEM that are trusted in place of the system's roots; more than one may follow each other.
+  // Certificates in PEM, one behind the other, that are trusted in place of the system's roots. (Those are found as
+  // the system's programs do; the environment variables SSL_CERT_FILE and SSL_CERT_DIR replace them.)
   WSSTREAM_OPTION_CA_PEM = 103,
   // This side's certificate in PEM, the chain above it behind it; only with CLIENT_KEY_PEM.
   WSSTREAM_OPTION_CLIENT_CERTIFICATE_PEM = 104,
@@ -536,7 +542,7 @@ enum {
 enum {
   // Nothing.
   WSSTREAM_LOG_OFF = 0,
-  // A stream ended because of a mistake.
+  // A stream failed or ended uncleanly, other than by this side's will.
   WSSTREAM_LOG_ERROR = 1,
   // Something was wrong that the library could go on from.
   WSSTREAM_LOG_WARN = 2,
@@ -603,7 +609,8 @@ wsstream_status wsstream_options_add_protocol(wsstream_options *options, const c
 // Lifetime:  counts for streams opened afterwards.
 // Since:     0.1
 //
-// The handshake's own are Host, Connection, Upgrade and every Sec-WebSocket-*.
+// The handshake's own are Host, Connection, Upgrade and every Sec-WebSocket-*. A name that is added several times is
+// sent several times; Authorization takes the place of the URL's user and password.
 wsstream_status wsstream_options_add_header(wsstream_options *options,
                                             const char *name,
                                             size_t name_size,
@@ -641,7 +648,7 @@ wsstream_status wsstream_options_set_text(wsstream_options *options,
 // Threads:   any.
 // Blocking:  never.
 // Errors:    ERR_ARGUMENT.
-// Lifetime:  counts for streams opened afterwards; a later call replaces the aborter.
+// Lifetime:  counts for streams opened afterwards; a later call replaces the aborter, none takes it back.
 // Since:     0.1
 wsstream_status wsstream_options_set_aborter(wsstream_options *options, wsstream_aborter *aborter);
 
@@ -654,6 +661,7 @@ wsstream_status wsstream_options_set_aborter(wsstream_options *options, wsstream
 // Lifetime:  counts for streams opened afterwards; user_data until the on_freed of every such stream.
 // Since:     0.1
 //
+// The last line of a stream comes before its on_freed; a wsstream_open that fails logs nothing after it has returned.
 // level is the highest that is told; WSSTREAM_LOG_OFF tells nothing. The text is one line in English without its line
 // end, for people: its wording may change.
 wsstream_status wsstream_options_set_log(wsstream_options *options,
@@ -834,7 +842,8 @@ wsstream_status wsstream_read_many(wsstream *stream,
 // out->size bytes were copied. WSSTREAM_FIN comes with the last bytes of a message where its end is known by then,
 // else in a chunk of size 0; until it has come wsstream_read and wsstream_read_many answer ERR_STATE. out->available
 // bytes more are here. With capacity 0 nothing is taken: out tells type and available. Parts of a text may split a
-// character. An error, or DONE after a local close, may follow parts: without WSSTREAM_FIN there was no message.
+// character. An error or DONE may follow parts, DONE also where a Close came inside the message: without WSSTREAM_FIN
+// there was no message.
 //
 // This bounds memory whatever the size of a message: at most READ_BUFFER_SIZE of it are held. MAX_MESSAGE_SIZE holds
 // for the whole message here, too; set it to 0 for messages without limit.
@@ -912,9 +921,10 @@ wsstream_status wsstream_flush(wsstream *stream, int64_t timeout_ms);
 // Ownership: nothing changes hands.
 // Threads:   any, also inside callbacks with timeout 0; it is in no half, so never ERR_BUSY.
 // Blocking:  up to timeout_ms; not with 0.
-// Errors:    AGAIN (started, goes on), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_STATE (freed, the half has ended
-//            before, or a message of wsstream_write_some is open: nothing was started), ERR_CONNECTION (the end was
-//            not clean), ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
+// Errors:    AGAIN (started, goes on: wait further with wsstream_wait_closed, not with this), ERR_ARGUMENT,
+//            ERR_FORKED, ERR_DEADLOCK, ERR_STATE (freed, the half has ended before, or a message of
+//            wsstream_write_some is open: nothing was started), ERR_CONNECTION (the end was not clean),
+//            ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
 // Lifetime:  the stream stays valid until wsstream_free.
 // Since:     0.1
 //
@@ -1011,7 +1021,9 @@ wsstream_status wsstream_fd(wsstream *stream, int *out);
 // Since:     0.1
 //
 // Watch WSSTREAM_WRITABLE only while a write has answered AGAIN, and WSSTREAM_READABLE only while you want to read:
-// an event that holds and is not used keeps the descriptor readable, the end of a half for ever.
+// an event that holds and is not used keeps the descriptor readable, the end of a half for ever. With
+// wsstream_read_some watch WSSTREAM_READABLE_SOME instead: inside a message that it has begun WSSTREAM_READABLE
+// holds.
 wsstream_status wsstream_fd_watch(wsstream *stream, uint32_t events);
 
 // -------------------------------------------------------------------------------------------------------------------
@@ -1027,7 +1039,7 @@ enum {
 
 // Called:   once, when wsstream_wait_opened has its answer, which is status; before every message and on_closed.
 // Thread:   one of the library, no lock held; those of one stream never overlap.
-// Valid:    stream until it returns; user_data until on_freed.
+// Valid:    stream until it returns, also after a wsstream_free in it; user_data: see wsstream_on_opened.
 // May call: everything with timeout 0, also wsstream_free; a timeout other than 0 is ERR_DEADLOCK.
 // Returns:  nothing; it must not throw.
 typedef void (*wsstream_opened_fn)(wsstream *stream, wsstream_status status, void *user_data);
@@ -1042,11 +1054,13 @@ typedef void (*wsstream_closed_fn)(wsstream *stream,
                                    const wsstream_close_info *info,
                                    void *user_data);
 
-// Called:   for each message with OK; the last time, once, with DONE or an error and message NULL, before on_closed.
+// Called:   for each message with OK; then once with DONE or an error and message NULL, before on_closed; never again
+//           after wsstream_free.
 // Thread:   one of the library, no lock held; those of one stream never overlap.
-// Valid:    message until it returns, wsstream_message_retain keeps it; user_data until on_freed.
+// Valid:    stream and message until it returns, also after a wsstream_free in it; wsstream_message_retain keeps the
+//           message; user_data: see wsstream_on_message.
 // May call: everything with timeout 0, also wsstream_free; a timeout other than 0 is ERR_DEADLOCK.
-// Returns:  WSSTREAM_CONTINUE or WSSTREAM_PAUSE; it must not throw.
+// Returns:  WSSTREAM_CONTINUE or WSSTREAM_PAUSE, which is ignored with message NULL; it must not throw.
 typedef uint32_t (*wsstream_message_fn)(wsstream *stream,
                                         wsstream_status status,
                                         const wsstream_message *message,
@@ -1054,7 +1068,7 @@ typedef uint32_t (*wsstream_message_fn)(wsstream *stream,
 
 // Called:   once, when at least one of the events it was set for holds; events are those that do.
 // Thread:   one of the library, no lock held; those of one stream never overlap.
-// Valid:    stream until it returns; user_data until on_freed.
+// Valid:    stream until it returns, also after a wsstream_free in it; user_data: see wsstream_on_event.
 // May call: everything with timeout 0, also wsstream_free; wsstream_on_event arms it again.
 // Returns:  nothing; it must not throw.
 typedef void (*wsstream_event_fn)(wsstream *stream, uint32_t events, void *user_data);
@@ -1072,7 +1086,7 @@ typedef void (*wsstream_freed_fn)(void *user_data);
 // Threads:   any, also inside callbacks.
 // Blocking:  never; the function never runs inside this call.
 // Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_STATE (freed).
-// Lifetime:  user_data until the function has run, or until on_freed where wsstream_free comes first.
+// Lifetime:  user_data until the function has run or wsstream_free has returned, whichever comes first.
 // Since:     0.1
 //
 // Each registration runs once, in order, also when it comes after the opening, or never where wsstream_free comes
@@ -1154,7 +1168,7 @@ wsstream_status wsstream_resume(wsstream *stream);
 // -------------------------------------------------------------------------------------------------------------------
 // WHAT IS KNOWN ABOUT A STREAM
 
-// What a stream has done so far, since it was opened. Grows at its end only.
+// What a stream has done so far; good until it is freed. Grows at its end only.
 typedef struct wsstream_statistics {
   // Messages given to the program or queued for it.
   uint64_t messages_received;
@@ -1164,13 +1178,13 @@ typedef struct wsstream_statistics {
   uint64_t payload_received;
   // Bytes of sent messages, before compression.
   uint64_t payload_sent;
-  // Bytes received from the connection, without those of TLS.
+  // Bytes received from the connection, the opening handshake's included, without those of TLS.
   uint64_t wire_received;
-  // Bytes given to the connection, without those of TLS.
+  // Bytes given to the connection, the opening handshake's included, without those of TLS.
   uint64_t wire_sent;
   // Messages received, decoded and not read yet.
   uint64_t unread_messages;
-  // Bytes received and not read yet.
+  // Bytes received and not read yet; those that the system still has do not count.
   uint64_t unread;
   // Bytes taken and not given to the system yet: the web's bufferedAmount.
   uint64_t unsent;
@@ -1280,7 +1294,8 @@ const char *wsstream_version(void);
 //
 // No program has to call it: it is for those that count threads or descriptors. A thread that looks up a name and
 // hangs in the system ends when the system lets it. Inside a callback, wsstream_on_freed's too, the answer is AGAIN
-// at best. In the child of a fork it is about the child's own threads.
+// at best. In the child of a fork it is about the child's own threads. A thread of the program that has waited in a
+// call keeps one descriptor until it ends.
 wsstream_status wsstream_runtime_stop(int64_t timeout_ms);
 
 #ifdef __cplusplus

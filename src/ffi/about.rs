@@ -7,7 +7,7 @@ use super::status::wsstream_status;
 use super::stream::wsstream;
 use crate::stream::{Status, Stream};
 
-/// What a stream has done so far, since it was opened. Grows at its end only.
+/// What a stream has done so far; good until it is freed. Grows at its end only.
 #[repr(C)]
 pub struct wsstream_statistics {
     /// Messages given to the program or queued for it.
@@ -18,13 +18,13 @@ pub struct wsstream_statistics {
     pub payload_received: u64,
     /// Bytes of sent messages, before compression.
     pub payload_sent: u64,
-    /// Bytes received from the connection, without those of TLS.
+    /// Bytes received from the connection, the opening handshake's included, without those of TLS.
     pub wire_received: u64,
-    /// Bytes given to the connection, without those of TLS.
+    /// Bytes given to the connection, the opening handshake's included, without those of TLS.
     pub wire_sent: u64,
     /// Messages received, decoded and not read yet.
     pub unread_messages: u64,
-    /// Bytes received and not read yet.
+    /// Bytes received and not read yet; those that the system still has do not count.
     pub unread: u64,
     /// Bytes taken and not given to the system yet: the web's bufferedAmount.
     pub unsent: u64,

@@ -15,8 +15,8 @@ pub struct wsstream_close_info {
     pub struct_size: usize,
     /// Of the peer's Close. 1005: it carried none; 1006: no Close was received.
     pub code: u16,
-    /// 1 when both sides sent a Close and no write was unfinished, else 0; what wsstream_close gave up or dropped does
-    /// not count. Never derive it from the code.
+    /// 1 when both sides sent a Close and no write was unfinished, else 0; what wsstream_close gave up or dropped, and a
+    /// message that the peer left unfinished, do not count. Never derive it from the code.
     pub clean: u8,
     /// Who began the end: WSSTREAM_INITIATOR_*
     pub initiator: u8,

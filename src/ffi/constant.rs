@@ -79,7 +79,7 @@ enumeration! {
     LOG {
         /// Nothing.
         LOG_OFF = 0,
-        /// A stream ended because of a mistake.
+        /// A stream failed or ended uncleanly, other than by this side's will.
         LOG_ERROR = 1,
         /// Something was wrong that the library could go on from.
         LOG_WARN = 2,

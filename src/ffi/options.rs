@@ -15,7 +15,8 @@ use crate::net::fork::section;
 use crate::stream::log::LogTarget;
 use crate::stream::{Options, Status};
 
-/// What streams are opened with. One finished object can open many streams, also at once.
+/// What streams are opened with. One object can open many streams, also at once, and be changed meanwhile from any
+/// thread: a stream has what was set when it was opened. What was set can be replaced, but not be taken back.
 pub struct wsstream_options {
     /// Locked for some instructions only and inside a section: the child of a fork goes on using it.
     options: Mutex<Arc<Options>>,
@@ -106,7 +107,8 @@ pub unsafe extern "C" fn wsstream_options_add_protocol(
 /// Lifetime:  counts for streams opened afterwards.
 /// Since:     0.1
 ///
-/// The handshake's own are Host, Connection, Upgrade and every Sec-WebSocket-*.
+/// The handshake's own are Host, Connection, Upgrade and every Sec-WebSocket-*. A name that is added several times is
+/// sent several times; Authorization takes the place of the URL's user and password.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_options_add_header(
     options: *mut wsstream_options,
@@ -167,7 +169,7 @@ pub unsafe extern "C" fn wsstream_options_set_text(
 /// Threads:   any.
 /// Blocking:  never.
 /// Errors:    ERR_ARGUMENT.
-/// Lifetime:  counts for streams opened afterwards; a later call replaces the aborter.
+/// Lifetime:  counts for streams opened afterwards; a later call replaces the aborter, none takes it back.
 /// Since:     0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_options_set_aborter(
@@ -192,6 +194,7 @@ pub unsafe extern "C" fn wsstream_options_set_aborter(
 /// Lifetime:  counts for streams opened afterwards; user_data until the on_freed of every such stream.
 /// Since:     0.1
 ///
+/// The last line of a stream comes before its on_freed; a wsstream_open that fails logs nothing after it has returned.
 /// level is the highest that is told; WSSTREAM_LOG_OFF tells nothing. The text is one line in English without its line
 /// end, for people: its wording may change.
 #[unsafe(no_mangle)]

@@ -123,7 +123,8 @@ pub unsafe extern "C" fn wsstream_read_many(
 /// out->size bytes were copied. WSSTREAM_FIN comes with the last bytes of a message where its end is known by then,
 /// else in a chunk of size 0; until it has come wsstream_read and wsstream_read_many answer ERR_STATE. out->available
 /// bytes more are here. With capacity 0 nothing is taken: out tells type and available. Parts of a text may split a
-/// character. An error, or DONE after a local close, may follow parts: without WSSTREAM_FIN there was no message.
+/// character. An error or DONE may follow parts, DONE also where a Close came inside the message: without WSSTREAM_FIN
+/// there was no message.
 ///
 /// This bounds memory whatever the size of a message: at most READ_BUFFER_SIZE of it are held. MAX_MESSAGE_SIZE holds
 /// for the whole message here, too; set it to 0 for messages without limit.

@@ -15,7 +15,8 @@ use crate::stream::{Timeout, stop_runtime};
 ///
 /// No program has to call it: it is for those that count threads or descriptors. A thread that looks up a name and
 /// hangs in the system ends when the system lets it. Inside a callback, wsstream_on_freed's too, the answer is AGAIN
-/// at best. In the child of a fork it is about the child's own threads.
+/// at best. In the child of a fork it is about the child's own threads. A thread of the program that has waited in a
+/// call keeps one descriptor until it ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn wsstream_runtime_stop(timeout_ms: i64) -> wsstream_status {
     enter!(|call| {

@@ -28,7 +28,9 @@ pub struct wsstream {
 /// Since:     0.1
 ///
 /// The URL is ws: or wss: (http: and https: mean the same two), has no fragment and is made canonical, as
-/// wsstream_url then shows. What the network and the server have against it comes from wsstream_wait_opened.
+/// wsstream_url then shows, user and password included: these are sent as Authorization: Basic, unless the options
+/// have a field of that name. A relative one needs WSSTREAM_OPTION_BASE_URL, else it is ERR_SYNTAX. What the network
+/// and the server have against it comes from wsstream_wait_opened.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_open(
     url: *const c_char,
@@ -57,11 +59,11 @@ pub unsafe extern "C" fn wsstream_open(
 /// Blocking:  up to timeout_ms; not with 0.
 /// Errors:    AGAIN, ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_CONNECTION (it could not be opened, or was closed
 ///            before it was), ERR_ABORTED (by an aborter), ERR_STATE (freed), ERR_RESOURCE, ERR_INTERNAL.
-/// Lifetime:  once it is not AGAIN the answer stays the same for ever.
+/// Lifetime:  once it is OK, ERR_CONNECTION, ERR_ABORTED or ERR_INTERNAL it stays so until the stream is freed.
 /// Since:     0.1
 ///
-/// It waits and is no predicate: OK is 0. When it is an error, wsstream_wait_closed has the answer already and says
-/// why.
+/// It waits and is no predicate: OK is 0. OK also where the stream has ended since. When it is an error,
+/// wsstream_wait_closed has the answer already and says why.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_wait_opened(stream: *mut wsstream, timeout_ms: i64) -> wsstream_status {
     enter!(|call| {
@@ -122,9 +124,10 @@ pub(super) fn check_code(code: i32) -> Result<(), Status> {
 ///            stays the same until then.
 /// Since:     0.1
 ///
-/// OK means a clean end. The info is set with OK, ERR_CONNECTION and ERR_ABORTED alike, NULL with AGAIN and when the
-/// call itself was wrong. It reads no messages: a Close behind more unread bytes than READ_BUFFER_SIZE waits for a
-/// reader.
+/// OK means a clean end. The info is set with OK, ERR_CONNECTION, ERR_ABORTED and ERR_INTERNAL alike, NULL otherwise;
+/// ERR_RESOURCE is of this call alone: a stream that ended for want of resources answers ERR_CONNECTION. It reads no
+/// messages: before a wsstream_close of this side, a Close of the peer behind more unread bytes than READ_BUFFER_SIZE
+/// waits for a reader; after it nothing waits, as what comes is dropped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_wait_closed(
     stream: *mut wsstream,

@@ -21,7 +21,7 @@ fn present<T>(callback: &Option<T>) -> Result<(), Status> {
 
 /// Called:   once, when wsstream_wait_opened has its answer, which is status; before every message and on_closed.
 /// Thread:   one of the library, no lock held; those of one stream never overlap.
-/// Valid:    stream until it returns; user_data until on_freed.
+/// Valid:    stream until it returns, also after a wsstream_free in it; user_data: see wsstream_on_opened.
 /// May call: everything with timeout 0, also wsstream_free; a timeout other than 0 is ERR_DEADLOCK.
 /// Returns:  nothing; it must not throw.
 pub type wsstream_opened_fn = Option<
@@ -42,11 +42,13 @@ pub type wsstream_closed_fn = Option<
     ),
 >;
 
-/// Called:   for each message with OK; the last time, once, with DONE or an error and message NULL, before on_closed.
+/// Called:   for each message with OK; then once with DONE or an error and message NULL, before on_closed; never again
+///           after wsstream_free.
 /// Thread:   one of the library, no lock held; those of one stream never overlap.
-/// Valid:    message until it returns, wsstream_message_retain keeps it; user_data until on_freed.
+/// Valid:    stream and message until it returns, also after a wsstream_free in it; wsstream_message_retain keeps the
+///           message; user_data: see wsstream_on_message.
 /// May call: everything with timeout 0, also wsstream_free; a timeout other than 0 is ERR_DEADLOCK.
-/// Returns:  WSSTREAM_CONTINUE or WSSTREAM_PAUSE; it must not throw.
+/// Returns:  WSSTREAM_CONTINUE or WSSTREAM_PAUSE, which is ignored with message NULL; it must not throw.
 pub type wsstream_message_fn = Option<
     unsafe extern "C-unwind" fn(
         stream: *mut wsstream,
@@ -58,7 +60,7 @@ pub type wsstream_message_fn = Option<
 
 /// Called:   once, when at least one of the events it was set for holds; events are those that do.
 /// Thread:   one of the library, no lock held; those of one stream never overlap.
-/// Valid:    stream until it returns; user_data until on_freed.
+/// Valid:    stream until it returns, also after a wsstream_free in it; user_data: see wsstream_on_event.
 /// May call: everything with timeout 0, also wsstream_free; wsstream_on_event arms it again.
 /// Returns:  nothing; it must not throw.
 pub type wsstream_event_fn =
@@ -164,7 +166,9 @@ pub unsafe extern "C" fn wsstream_fd(stream: *mut wsstream, out: *mut c_int) -> 
 /// Since:     0.1
 ///
 /// Watch WSSTREAM_WRITABLE only while a write has answered AGAIN, and WSSTREAM_READABLE only while you want to read:
-/// an event that holds and is not used keeps the descriptor readable, the end of a half for ever.
+/// an event that holds and is not used keeps the descriptor readable, the end of a half for ever. With
+/// wsstream_read_some watch WSSTREAM_READABLE_SOME instead: inside a message that it has begun WSSTREAM_READABLE
+/// holds.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_fd_watch(stream: *mut wsstream, events: u32) -> wsstream_status {
     enter!(|call| {
@@ -182,7 +186,7 @@ pub unsafe extern "C" fn wsstream_fd_watch(stream: *mut wsstream, events: u32) -
 /// Threads:   any, also inside callbacks.
 /// Blocking:  never; the function never runs inside this call.
 /// Errors:    ERR_ARGUMENT (also: NULL for the function), ERR_FORKED, ERR_STATE (freed).
-/// Lifetime:  user_data until the function has run, or until on_freed where wsstream_free comes first.
+/// Lifetime:  user_data until the function has run or wsstream_free has returned, whichever comes first.
 /// Since:     0.1
 ///
 /// Each registration runs once, in order, also when it comes after the opening, or never where wsstream_free comes

@@ -32,6 +32,7 @@ fn kind(r#type: u32) -> Result<Kind, Status> {
 /// OK:     taken, and there is room for the next one.
 /// QUEUED: taken, but the time ran out while more than WRITE_BUFFER_SIZE bytes were on their way: no room for now.
 /// AGAIN:  not taken, the time ran out before the stream was open or had room: write it again later.
+/// ERR_STATE, ERR_CONNECTION: not taken; or taken and then lost in part when the stream ended during the call.
 ///
 /// With room a message of any size is taken, and the library sends it by itself; that is not delivery. With
 /// WSSTREAM_FOREVER, QUEUED and AGAIN come only from wsstream_wake. After ERR_ARGUMENT, and after ERR_STATE inside a
@@ -114,9 +115,10 @@ pub unsafe extern "C" fn wsstream_flush(stream: *mut wsstream, timeout_ms: i64) 
 /// Ownership: nothing changes hands.
 /// Threads:   any, also inside callbacks with timeout 0; it is in no half, so never ERR_BUSY.
 /// Blocking:  up to timeout_ms; not with 0.
-/// Errors:    AGAIN (started, goes on), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK, ERR_STATE (freed, the half has ended
-///            before, or a message of wsstream_write_some is open: nothing was started), ERR_CONNECTION (the end was
-///            not clean), ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
+/// Errors:    AGAIN (started, goes on: wait further with wsstream_wait_closed, not with this), ERR_ARGUMENT,
+///            ERR_FORKED, ERR_DEADLOCK, ERR_STATE (freed, the half has ended before, or a message of
+///            wsstream_write_some is open: nothing was started), ERR_CONNECTION (the end was not clean),
+///            ERR_ABORTED, ERR_RESOURCE, ERR_INTERNAL.
 /// Lifetime:  the stream stays valid until wsstream_free.
 /// Since:     0.1
 ///

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The program's log function.
 pub type LogFunction = Arc<dyn Fn(u32, &str) + Send + Sync>;
 
-/// A stream ended because of a mistake.
+/// A stream failed or ended uncleanly, other than by this side's will.
 pub(super) const ERROR: u32 = 1;
 /// Something was wrong that the library could go on from.
 pub(super) const WARN: u32 = 2;

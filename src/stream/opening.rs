@@ -120,12 +120,16 @@ impl Stream {
             stream.abort_opening();
             return Ok(stream);
         }
-        stream.start(target.host, target.port, options.unix_socket());
+        // Neither user, password nor query: a log is no place for what they may hold.
+        let path = target.target.split('?').next().unwrap_or_default();
+        let scheme = if target.secure { "wss" } else { "ws" };
+        let name = format!("{scheme}://{}{path}", target.authority);
+        stream.start(target.host, target.port, options.unix_socket(), &name);
         Ok(stream)
     }
 
     /// Starts resolving and connecting.
-    fn start(&self, host: Host<String>, port: u16, unix_socket: Option<&str>) {
+    fn start(&self, host: Host<String>, port: u16, unix_socket: Option<&str>, name: &str) {
         let place = match unix_socket {
             Some(path) => Place::Unix(path.into()),
             None => Place::Host { host, port },
@@ -139,7 +143,7 @@ impl Stream {
             control.phase = if is_named { Phase::Resolve } else { Phase::Connect };
             control.deadline
         };
-        self.log(log::INFO, || format!("opening {}", self.url.to_string_lossy()));
+        self.log(log::INFO, || format!("opening {name}"));
         if let Some(at) = deadline {
             self.runtime.wake_at(self.key, at);
         }

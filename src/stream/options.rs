@@ -147,7 +147,13 @@ pub const OPTIONS: &[OptionRow] = &[
         "Microseconds that a call looks again and again before it sleeps, up to 1000000, never on one processor; \
          0: none; -1: the library decides, and this version decides for none.",
     ),
-    later(number(20, "DEFLATE", 1, FLAG, "Not in this version. 1: offers permessage-deflate; 0: does not.")),
+    later(number(
+        20,
+        "DEFLATE",
+        1,
+        FLAG,
+        "Not in this version, also not 0, which is what it does. 1: offers permessage-deflate; 0: does not.",
+    )),
     later(number(21, "DEFLATE_LEVEL", 6, (1, 9), "Not in this version. How hard to compress, 1 to 9.")),
     later(number(
         22,
@@ -205,7 +211,8 @@ pub const OPTIONS: &[OptionRow] = &[
     text(
         103,
         "CA_PEM",
-        "Certificates in PEM that are trusted in place of the system's roots; more than one may follow each other.",
+        "Certificates in PEM, one behind the other, that are trusted in place of the system's roots. (Those are found as \
+         the system's programs do; the environment variables SSL_CERT_FILE and SSL_CERT_DIR replace them.)",
     ),
     text(
         104,

@@ -30,7 +30,7 @@ numbered! {
         Ok = 0,
         /// The readable side has ended; there is no further message.
         Done = 1,
-        /// Not yet: nothing was taken, call again later.
+        /// Not yet: a read or write has taken nothing, what a wait waits for goes on.
         Again = 2,
         /// The write was taken whole and is still on its way; never send it again.
         Queued = 3,
