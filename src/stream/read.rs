@@ -317,28 +317,7 @@ impl Stream {
             let mut own = match driving.take().map_or_else(|| self.try_own(), Some) {
                 Some(own) => own,
                 None => {
-                    if self.read.load() & (CANCELLED | FREED) == CANCELLED {
-                        return Err(Status::Done);
-                    }
-                    match self.follow(asked, &mut deadline, timeout, is_last_look, &mut patience, || {
-                        self.read.load() & CANCELLED != 0
-                    }) {
-                        Slept::Woken => {}
-                        Slept::Over => {
-                            let word = self.read.load();
-                            if word & FREED != 0 {
-                                return Err(Status::State);
-                            }
-                            if word & ENDED != 0 {
-                                // The end is for ever: it is told although another thread has the word for a moment.
-                                is_last_look = true;
-                                continue;
-                            }
-                            self.quieten_descriptor();
-                            return Err(Status::Again);
-                        }
-                        Slept::Resource => return Err(Status::Resource),
-                    }
+                    self.follow_as_reader(asked, &mut deadline, timeout, &mut is_last_look, &mut patience)?;
                     continue;
                 }
             };
@@ -377,6 +356,37 @@ impl Stream {
                 }
             }
             driving = Some(own);
+        }
+    }
+
+    /// Another thread drives while a read call waits: OK is to look again.
+    fn follow_as_reader(
+        &self,
+        asked: u32,
+        deadline: &mut Option<Deadline>,
+        timeout: Timeout,
+        is_last_look: &mut bool,
+        patience: &mut Patience,
+    ) -> Result<(), Status> {
+        let is_cancelled = || self.read.load() & (CANCELLED | FREED) == CANCELLED;
+        if is_cancelled() {
+            return Err(Status::Done);
+        }
+        match self.follow(asked, deadline, timeout, *is_last_look, patience, is_cancelled) {
+            Slept::Woken => Ok(()),
+            Slept::Resource => Err(Status::Resource),
+            Slept::Over => match self.read.load() {
+                word if word & FREED != 0 => Err(Status::State),
+                word if word & ENDED != 0 => {
+                    // The end is for ever: it is told although another thread has the word for a moment.
+                    *is_last_look = true;
+                    Ok(())
+                }
+                _ => {
+                    self.quieten_descriptor();
+                    Err(Status::Again)
+                }
+            },
         }
     }
 
