@@ -151,6 +151,28 @@ static void on_event_reads_every_message_to_the_end(void) {
   CHECK_CLOSED_AND_FREE(stream, 1000, "");
 }
 
+/* An event that holds, asked for again and again: as fast as the library calls. */
+static void ask_again(wsstream *stream, uint32_t events, void *user_data) {
+  CHECK_NUMBER(WSSTREAM_WRITABLE, events);
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_WRITABLE, ask_again, user_data));
+  tally_add(user_data);
+}
+
+static void an_event_that_is_asked_for_without_end_leaves_others_their_turn(void) {
+  struct tally runs = TALLY_ZERO;
+  wsstream *stream = check_open("/echo"), *other;
+  wsstream_message message;
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_WRITABLE, ask_again, &runs));
+  tally_await(&runs, 1000);
+  other = check_open("/echo");
+  CHECK_OK(wsstream_write(other, WSSTREAM_TEXT, "a", 1, SOON));
+  CHECK_OK(wsstream_read(other, SOON, &message));
+  wsstream_message_release(&message);
+  CHECK_OK(wsstream_close(other, 1000, NULL, 0));
+  CHECK_CLOSED_AND_FREE(other, 1000, "");
+  wsstream_free(stream);
+}
+
 int main(void) {
   check_begin();
   RUN(removal_of_an_event_waits_for_the_callback_too);
@@ -159,5 +181,6 @@ int main(void) {
   RUN(on_event_comes_when_there_is_room_again);
   RUN(another_event_callback_replaces_and_null_removes);
   RUN(on_event_reads_every_message_to_the_end);
+  RUN(an_event_that_is_asked_for_without_end_leaves_others_their_turn);
   return 0;
 }

@@ -268,6 +268,7 @@ static void keep_line(uint32_t level, const char *text, size_t size, void *user_
   CHECK(level >= WSSTREAM_LOG_ERROR && level <= log->level_max);
   CHECK(text != NULL && size > 0);
   for (i = 0; i < size; i++) CHECK(text[i] != '\0' && text[i] != '\n');
+  if (strstr(text, "secret") != NULL) CHECK_FAIL("a secret is logged: %s", text);
   pthread_mutex_lock(&log->lines.mutex);
   log->counts[level]++;
   pthread_mutex_unlock(&log->lines.mutex);
@@ -329,6 +330,25 @@ static void off_logs_nothing(void) {
   CHECK_NUMBER(0, tally_count(&log.lines));
   live_logged(&log, WSSTREAM_LOG_OFF, "/handshake?status=500");
   CHECK_NUMBER(0, tally_count(&log.lines));
+}
+
+/* The password of the URL and its query, which may hold a token. */
+static void a_log_holds_no_secret_of_the_url(void) {
+  const char *server = getenv("WSSTREAM_TEST_URL"), *host = strstr(server, "://") + 3;
+  wsstream_options *options = wsstream_options_new();
+  struct log log = log_zero;
+  wsstream *stream;
+  char url[512];
+  snprintf(url, sizeof url, "%.*suser:secret@%s/echo?id=secret", (int)(host - server), server, host);
+  log.level_max = WSSTREAM_LOG_TRACE;
+  CHECK_OK(wsstream_options_set_log(options, keep_line, WSSTREAM_LOG_TRACE, &log));
+  CHECK_OK(wsstream_open(url, WSSTREAM_NUL, options, &stream));
+  wsstream_options_free(options);
+  CHECK_OK(wsstream_on_freed(stream, note_freed, &log.freed));
+  CHECK_OK(wsstream_wait_opened(stream, SOON));
+  wsstream_free(stream);
+  tally_await(&log.freed, 1);
+  CHECK(tally_count(&log.lines) > 0);
 }
 
 static void a_failed_opening_is_an_error_in_the_log(void) {
@@ -464,6 +484,7 @@ int main(void) {
   RUN(each_level_includes_those_before_it);
   RUN(off_logs_nothing);
   RUN(a_failed_opening_is_an_error_in_the_log);
+  RUN(a_log_holds_no_secret_of_the_url);
   RUN(a_later_log_replaces_the_first);
   RUN(every_call_inside_the_log_function_is_deadlock);
   RUN(no_secret_is_logged);
