@@ -40,7 +40,7 @@ server: ## build the test server
 
 .PHONY: test-rust
 test-rust: ## the tests of the Rust workspace, without and with injected faults
-	@cargo test --locked --quiet --no-fail-fast --workspace --features wsstream/dump
+	@WSSTREAM_MODEL_SECONDS=3 cargo test --locked --quiet --no-fail-fast --workspace --features wsstream/dump
 	@WSSTREAM_TEST_SCHEME=wss cargo test --locked --quiet --no-fail-fast --workspace --features wsstream/dump $(secure)
 	@cargo test --locked --quiet --no-fail-fast --package wsstream --features dump,fault-injection,count-locked
 

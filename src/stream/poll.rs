@@ -35,6 +35,11 @@ impl Stream {
         let mut is_last_look = timeout.is_zero();
         let mut patience = Patience::default();
         loop {
+            // What the words say needs no ownership, which would keep the internal thread from reading on.
+            let said = self.events_holding(events, false, false);
+            if said != 0 && said & DRIVEN == events & DRIVEN {
+                return self.polled(said);
+            }
             let slept = match self.own_for(events) {
                 Some(mut driving) => {
                     let side = driving.side();
