@@ -108,6 +108,26 @@ fn a_panic_before_a_callback_settles_the_stream_and_the_callback_still_runs() {
 }
 
 #[test]
+fn a_panic_while_a_message_is_fetched_for_a_callback_still_lets_the_callbacks_know() {
+    let _turn = Turn::take();
+    let stream = Stream::opened(&server().url("/echo"));
+    let (sender, told) = std::sync::mpsc::channel();
+    let ended = sender.clone();
+    assert_eq!(stream.on_message(move |status| sender.send(status).expect("the test waits")), Status::Ok);
+    let run = move |_: &support::stream::Borrowed, status: Status, _: support::Info| {
+        ended.send(status).expect("the test waits");
+    };
+    assert_eq!(stream.on_closed(run), Status::Ok);
+    stream.writes_text("before");
+    assert_eq!(told.recv(), Ok(Status::Ok));
+    arm("stream.pump", Fault::Panic, On::Internal, 0);
+    stream.writes_text("fetched");
+    // The end to the one, then to the other.
+    assert_eq!(told.recv(), Ok(Status::Internal));
+    assert_eq!(told.recv(), Ok(Status::Internal));
+}
+
+#[test]
 fn a_panic_or_a_failure_inside_tls_ends_its_stream_alone() {
     let _turn = Turn::take();
     let options = Options::new();

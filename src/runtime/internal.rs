@@ -12,7 +12,7 @@ use std::io::Result;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::task::AbortHandle;
@@ -57,6 +57,15 @@ impl Drop for Told {
     }
 }
 
+/// Tells who waits for the end of the thread, however that comes.
+struct End(Arc<Runtime>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.note_end();
+    }
+}
+
 struct Internal {
     runtime: Arc<Runtime>,
     commands: Receiver<Command>,
@@ -87,7 +96,8 @@ pub(super) fn start(generation: u32) -> Result<Arc<Runtime>> {
         keys: AtomicU64::new(WAKE_KEY + 1),
         generation,
         streams: AtomicUsize::new(0),
-        thread: Mutex::new(None),
+        thread: Mutex::default(),
+        ended: Condvar::new(),
     });
     let poller = Epoll::new()?;
     poller.add(runtime.wake.descriptor(), WAKE_KEY)?;
@@ -107,13 +117,14 @@ pub(super) fn start(generation: u32) -> Result<Arc<Runtime>> {
     let thread = sys::with_signals_blocked(|| {
         std::thread::Builder::new().name("wsstream".to_owned()).spawn(move || internal.live(tokio, poller))
     })?;
-    *runtime.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+    runtime.thread().handle = Some(thread);
     Ok(runtime)
 }
 
 impl Internal {
     /// Runs until it is told to stop, the process ends, or a bug in the loop itself ends every stream.
     fn live(mut self, tokio: tokio::runtime::Runtime, poller: Epoll) {
+        let _end = End(Arc::clone(&self.runtime));
         let _ = catch_unwind(AssertUnwindSafe(|| tokio.block_on(self.run(poller))));
         self.runtime.dead.store(true, Ordering::Release);
         drop(tokio);

@@ -15,7 +15,7 @@ use crossbeam_channel::Sender;
 use std::io::Result;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -96,8 +96,16 @@ pub struct Runtime {
     generation: u32,
     /// Streams that were not freed. Raised under the lock of its slot, where `stop` looks.
     streams: AtomicUsize,
-    /// The thread's own, until it has ended and was joined.
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Thread>,
+    ended: Condvar,
+}
+
+/// The internal thread, as far as others see it.
+#[derive(Default)]
+struct Thread {
+    has_ended: bool,
+    /// Until it was joined.
+    handle: Option<JoinHandle<()>>,
 }
 
 /// The runtimes of one process generation.
@@ -122,9 +130,6 @@ pub enum Stopped {
 /// fork; the child, being of another generation, takes another one.
 static SLOTS: [Mutex<Slot>; 64] = [const { Mutex::new(Slot { running: None, ending: Vec::new() }) }; 64];
 
-/// How often a thread that is told to end is looked at.
-const END_PERIOD: Duration = Duration::from_millis(1);
-
 fn slot(generation: u32) -> MutexGuard<'static, Slot> {
     SLOTS[generation as usize % SLOTS.len()].lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -143,11 +148,12 @@ impl Runtime {
         }
         let runtime = internal::start(generation)?;
         runtime.streams.fetch_add(1, Ordering::Relaxed);
-        // The runtime of an ancestor is never dropped in a child: its descriptors are shared with the parent.
-        if let Some(old) = slot.running.replace(Arc::clone(&runtime)) {
-            if old.generation != generation {
-                std::mem::forget(old);
-            }
+        match slot.running.replace(Arc::clone(&runtime)) {
+            // The runtime of an ancestor is never dropped in a child: its descriptors are shared with the parent.
+            Some(old) if old.generation != generation => std::mem::forget(old),
+            // A bug has ended its loop, but not its thread while it has streams.
+            Some(old) => slot.ending.push(old),
+            None => {}
         }
         Ok(runtime)
     }
@@ -161,25 +167,53 @@ impl Runtime {
         }
         {
             let mut slot = slot(generation);
+            let is_own = |runtime: &&Arc<Runtime>| runtime.generation == generation;
+            let mut own = slot.running.iter().filter(is_own).chain(&slot.ending);
+            if own.any(|runtime| runtime.streams.load(Ordering::Acquire) != 0) {
+                return Stopped::InUse;
+            }
             if let Some(runtime) = slot.running.take_if(|running| running.generation == generation) {
-                if runtime.streams.load(Ordering::Acquire) != 0 {
-                    slot.running = Some(runtime);
-                    return Stopped::InUse;
-                }
                 // Nobody finds it any more, so no stream is inserted behind this.
                 runtime.send(Command::Stop);
                 slot.ending.push(runtime);
             }
         }
         loop {
-            if join_ended(generation) {
-                return Stopped::Done;
-            }
-            if deadline.is_some_and(|at| at <= Instant::now()) {
+            let Some(ending) = slot(generation).ending.first().cloned() else { return Stopped::Done };
+            if !ending.outlast(deadline) {
                 return Stopped::NotYet;
             }
-            std::thread::sleep(END_PERIOD);
+            slot(generation).ending.retain(|other| !Arc::ptr_eq(other, &ending));
         }
+    }
+
+    /// Waits for the end of its thread; false: the time is over.
+    fn outlast(&self, deadline: Option<Instant>) -> bool {
+        let mut thread = self.thread();
+        while !thread.has_ended {
+            let Some(at) = deadline else {
+                thread = self.ended.wait(thread).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            thread = self.ended.wait_timeout(thread, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        // It has run its last; a panic in it was seen to there.
+        let _ = thread.handle.take().map(JoinHandle::join);
+        true
+    }
+
+    fn thread(&self) -> MutexGuard<'_, Thread> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The internal thread is about to end.
+    fn note_end(&self) {
+        self.thread().has_ended = true;
+        self.ended.notify_all();
     }
 
     /// The generation of the process that it runs in.
@@ -262,19 +296,4 @@ impl Runtime {
             self.wake.raise();
         }
     }
-}
-
-/// Joins the threads that have ended; true: none is left.
-fn join_ended(generation: u32) -> bool {
-    let mut slot = slot(generation);
-    slot.ending.retain(|runtime| {
-        let mut thread = runtime.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
-            return true;
-        }
-        // It has run its last; a panic in it was seen to there.
-        let _ = thread.take().map(JoinHandle::join);
-        false
-    });
-    slot.ending.is_empty()
 }

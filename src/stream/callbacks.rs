@@ -188,6 +188,29 @@ impl Drop for Running<'_> {
     }
 }
 
+/// The message callback, taken out of its place; goes back there, in unwinding too, unless it was changed meanwhile.
+struct Claim<'a> {
+    stream: &'a Stream,
+    callback: Option<MessageCallback>,
+    generation: u64,
+    pauses: bool,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let callbacks = &self.stream.callbacks;
+        let mut registered = callbacks.registered();
+        registered.running = None;
+        let delivery = &mut registered.delivery;
+        if delivery.is_set && delivery.generation == self.generation {
+            delivery.callback = self.callback.take();
+            delivery.is_paused = self.pauses && !delivery.is_resumed;
+        }
+        self.stream.stand(registered);
+        callbacks.idle.notify_all();
+    }
+}
+
 impl Stream {
     /// Changes the registrations and what they wait for, then lets the internal thread look.
     fn register(&self, change: impl FnOnce(&mut Registered)) -> Status {
@@ -316,7 +339,7 @@ impl Stream {
 
     /// Whether a message callback waits for messages, and none runs.
     pub(super) fn is_delivering(&self) -> bool {
-        self.waiters.is_demanded(READABLE) && {
+        self.waiters.is_calling(READABLE) && {
             let registered = self.callbacks.registered();
             registered.delivery.waits() && registered.running.is_none()
         }
@@ -453,22 +476,17 @@ impl Stream {
                 return true;
             }
             // From here on who removes it waits: a message that is taken for it is not lost to a reader after it.
-            let Some(mut callback) = registered.delivery.callback.take() else { return false };
+            let Some(callback) = registered.delivery.callback.take() else { return false };
             let generation = registered.delivery.generation;
             registered.begin_run(Kind::Message);
             drop(registered);
-            let running = Running(&self.callbacks);
+            let mut claim = Claim { stream: self, callback: Some(callback), generation, pauses: false };
             let next = self.next_message(turn == 0, generation);
             let is_there = next.is_some();
-            let goes_on = next.is_none_or(|next| call_program(&IN_CALLBACK, || callback(self, next)));
-            let mut registered = self.callbacks.registered();
-            let delivery = &mut registered.delivery;
-            if delivery.is_set && delivery.generation == generation {
-                delivery.callback = Some(callback);
-                delivery.is_paused = !goes_on && !delivery.is_resumed;
+            if let (Some(next), Some(callback)) = (next, &mut claim.callback) {
+                claim.pauses = !call_program(&IN_CALLBACK, || callback(self, next));
             }
-            self.stand(registered);
-            drop(running);
+            drop(claim);
             if !is_there {
                 return false;
             }

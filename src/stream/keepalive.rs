@@ -105,8 +105,8 @@ impl Stream {
         }
     }
 
-    /// Time has come (on the internal thread): a ping is due, or the peer's time for one is over. True: fail with what
-    /// is answered.
+    /// Time has come (on the internal thread): a ping is due, or the peer's time for one is over. Some: the
+    /// connection fails with it.
     pub(super) fn keep_alive(&self, control: &mut Control, now: Instant) -> Option<(Ending, Option<u16>)> {
         if control.state != State::Open {
             control.keepalive.next = None;

@@ -48,16 +48,18 @@ pub(super) struct Security {
     server_name: ServerName<'static>,
 }
 
-/// How TLS is made for a target; a sentence where nothing is trusted here.
-fn security(target: &url::Target, options: &Options) -> Result<Result<Security, String>, Status> {
-    let config = match options.tls() {
-        Ok(config) => config,
-        Err(TlsConfigError::Unusable) => return Err(Status::Argument),
-        Err(TlsConfigError::NoTrustStore(detail)) => return Ok(Err(detail)),
-    };
+/// How TLS is made for a target, if it is; or a sentence where nothing is trusted here.
+fn security(target: &url::Target, options: &Options) -> Result<(Option<Security>, Option<String>), Status> {
+    if !target.secure {
+        return Ok((None, None));
+    }
     // A host that is a name for the URL and none for a certificate.
     let server_name = options.server_name(&target.host).ok_or(Status::Syntax)?;
-    Ok(Ok(Security { config, server_name }))
+    match options.tls() {
+        Ok(config) => Ok((Some(Security { config, server_name }), None)),
+        Err(TlsConfigError::Unusable) => Err(Status::Argument),
+        Err(TlsConfigError::NoTrustStore(detail)) => Ok((None, Some(detail))),
+    }
 }
 
 impl Stream {
@@ -69,7 +71,7 @@ impl Stream {
         }
         sys::begin_generation().map_err(|_| Status::Resource)?;
         let target = url::parse(text, options.base_url().as_ref()).map_err(|_| Status::Syntax)?;
-        let security = if target.secure { Some(security(&target, options)?) } else { None };
+        let (security, refused) = security(&target, options)?;
         let nonce = random::handshake_nonce().map_err(|_| Status::Resource)?;
         // RFC 6455 §4.1: a nonce of 16 bytes in base64.
         let key = BASE64.encode(&nonce);
@@ -84,11 +86,6 @@ impl Stream {
             extensions: None,
         });
         let opening = ResponseReader::new(&key, options.protocols().to_vec(), limits.max_header_size);
-        let (security, refused) = match security {
-            Some(Err(detail)) => (None, Some(detail)),
-            Some(Ok(security)) => (Some(security), None),
-            None => (None, None),
-        };
         // From here on the runtime counts this stream.
         let runtime = Runtime::running().map_err(|_| Status::Resource)?;
         let mut stream = Stream::new(
@@ -110,14 +107,14 @@ impl Stream {
             stream.free();
             return Err(Status::Resource);
         }
-        if let Some(detail) = refused {
-            let ending = Ending { phase: Some(Phase::Tls), ..Ending::new(Cause::Certificate, detail) };
-            stream.fail(ending, None);
-            return Ok(stream);
-        }
         // A01: the object is made and nothing else.
         if options.aborter().is_some_and(|aborter| !aborter.watch(Arc::downgrade(&stream))) {
             stream.abort_opening();
+            return Ok(stream);
+        }
+        if let Some(detail) = refused {
+            let ending = Ending { phase: Some(Phase::Tls), ..Ending::new(Cause::Certificate, detail) };
+            stream.fail(ending, None);
             return Ok(stream);
         }
         // Neither user, password nor query: a log is no place for what they may hold.

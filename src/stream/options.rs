@@ -53,7 +53,7 @@ const fn later(row: OptionRow) -> OptionRow {
     OptionRow { is_supported: false, ..row }
 }
 
-/// The numbers of the options that this layer looks up.
+/// The numbers of the options that this layer has.
 mod option {
     pub const OPEN_TIMEOUT_MS: u32 = 1;
     pub const CLOSE_TIMEOUT_MS: u32 = 2;
@@ -85,9 +85,15 @@ const fn place(number: u32) -> usize {
 
 /// Every option, by number.
 pub const OPTIONS: &[OptionRow] = &[
-    number(1, "OPEN_TIMEOUT_MS", 30_000, ANY, "Milliseconds from resolving to open, 0 or more; 0: no limit."),
     number(
-        2,
+        option::OPEN_TIMEOUT_MS,
+        "OPEN_TIMEOUT_MS",
+        30_000,
+        ANY,
+        "Milliseconds from resolving to open, 0 or more; 0: no limit.",
+    ),
+    number(
+        option::CLOSE_TIMEOUT_MS,
         "CLOSE_TIMEOUT_MS",
         10_000,
         ANY,
@@ -95,14 +101,14 @@ pub const OPTIONS: &[OptionRow] = &[
          then the stream ends with code 1006, and what was not sent is lost; 0: no limit.",
     ),
     number(
-        3,
+        option::PING_INTERVAL_MS,
         "PING_INTERVAL_MS",
         0,
         ANY,
         "Milliseconds between pings of this side while the stream is open, 0 or more; 0: none are sent.",
     ),
     number(
-        4,
+        option::PONG_TIMEOUT_MS,
         "PONG_TIMEOUT_MS",
         20_000,
         ANY,
@@ -111,36 +117,42 @@ pub const OPTIONS: &[OptionRow] = &[
          WSSTREAM_CAUSE_TIMEOUT; 0: no limit.",
     ),
     number(
-        5,
+        option::MAX_MESSAGE_SIZE,
         "MAX_MESSAGE_SIZE",
         67_108_864,
         ANY,
         "Bytes of one received message, 0 or more; a longer one fails the connection with Close 1009; 0: no limit.",
     ),
     number(
-        6,
+        option::MAX_HEADER_SIZE,
         "MAX_HEADER_SIZE",
         65_536,
         (1, i64::MAX),
         "Bytes of the answer to the opening handshake, 1 or more.",
     ),
     number(
-        7,
+        option::READ_BUFFER_SIZE,
         "READ_BUFFER_SIZE",
         262_144,
         (1, i64::MAX),
         "Bytes received ahead of the reader, counted with 64 for each message, 1 or more.",
     ),
     number(
-        8,
+        option::WRITE_BUFFER_SIZE,
         "WRITE_BUFFER_SIZE",
         65_536,
         ANY,
         "Bytes taken and not yet given to the system up to which there is room for a further write, 0 or more.",
     ),
-    number(9, "TCP_NODELAY", 1, FLAG, "1: small messages leave at once; 0: the system may gather them."),
     number(
-        10,
+        option::TCP_NODELAY,
+        "TCP_NODELAY",
+        1,
+        FLAG,
+        "1: small messages leave at once; 0: the system may gather them.",
+    ),
+    number(
+        option::SPIN_US,
         "SPIN_US",
         -1,
         (-1, 1_000_000),
@@ -191,41 +203,45 @@ pub const OPTIONS: &[OptionRow] = &[
         "Not in this version. 1: the peer may keep its window between messages; 0: it may not.",
     )),
     number(
-        90,
+        option::DANGER_ACCEPT_INVALID_CERTIFICATES,
         "DANGER_ACCEPT_INVALID_CERTIFICATES",
         0,
         FLAG,
         "1: any certificate is taken, and then anybody can read and change what is sent; 0: only good ones.",
     ),
     text(
-        101,
+        option::BASE_URL,
         "BASE_URL",
         "The URL that relative ones are resolved against: absolute, ws, wss, http or https.",
     ),
     text(
-        102,
+        option::SERVER_NAME,
         "SERVER_NAME",
         "The name, or address, that the server is asked for (SNI) and its certificate is checked for, instead of the \
          URL's host.",
     ),
     text(
-        103,
+        option::CA_PEM,
         "CA_PEM",
         "Certificates in PEM, one behind the other, that are trusted in place of the system's roots. (Those are found as \
          the system's programs do; the environment variables SSL_CERT_FILE and SSL_CERT_DIR replace them.)",
     ),
     text(
-        104,
+        option::CLIENT_CERTIFICATE_PEM,
         "CLIENT_CERTIFICATE_PEM",
         "This side's certificate in PEM, the chain above it behind it; only with CLIENT_KEY_PEM.",
     ),
     text(
-        105,
+        option::CLIENT_KEY_PEM,
         "CLIENT_KEY_PEM",
         "The private key of this side's certificate in PEM; only with CLIENT_CERTIFICATE_PEM.",
     ),
     later(text(106, "PROXY", "Not in this version. The URL of a proxy; empty: none.")),
-    text(107, "UNIX_SOCKET", "The path of a Unix socket to connect to, instead of the URL's host and port."),
+    text(
+        option::UNIX_SOCKET,
+        "UNIX_SOCKET",
+        "The path of a Unix socket to connect to, instead of the URL's host and port.",
+    ),
 ];
 
 /// What the program has set.
@@ -238,7 +254,7 @@ pub struct Options {
     texts: Vec<(usize, String)>,
     aborter: Option<Arc<Aborter>>,
     log: Option<LogTarget>,
-    /// Made when it is first needed, and kept until an option changes; with the generation of the process that made it.
+    /// Made when it is first needed, and kept until an option of TLS changes; with the generation of the process that made it.
     tls: Mutex<Option<(u32, TlsConfig)>>,
 }
 
@@ -300,7 +316,7 @@ impl Options {
             return Status::Unsupported;
         }
         set(&mut self.numbers, place, value);
-        self.tls = Mutex::default();
+        self.forget_tls(option);
         Status::Ok
     }
 
@@ -328,8 +344,21 @@ impl Options {
             return Status::Argument;
         }
         set(&mut self.texts, place, text.to_owned());
-        self.tls = Mutex::default();
+        self.forget_tls(option);
         Status::Ok
+    }
+
+    /// What TLS is made with has changed, if this option is one of its own; else its sessions are kept.
+    fn forget_tls(&mut self, option: u32) {
+        const OF_TLS: [u32; 4] = [
+            option::DANGER_ACCEPT_INVALID_CERTIFICATES,
+            option::CA_PEM,
+            option::CLIENT_CERTIFICATE_PEM,
+            option::CLIENT_KEY_PEM,
+        ];
+        if OF_TLS.contains(&option) {
+            self.tls = Mutex::default();
+        }
     }
 
     /// Uses an aborter for streams opened from now on; None: no more.

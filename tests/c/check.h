@@ -139,6 +139,22 @@ static inline wsstream *check_open(const char *path) {
   return stream;
 }
 
+/* Reads one message, which the caller releases. */
+static inline wsstream_message check_read(wsstream *stream) {
+  wsstream_message message;
+  CHECK_OK(wsstream_read(stream, SOON, &message));
+  return message;
+}
+
+/* One message to /echo and back. */
+static inline void check_echo(wsstream *stream) {
+  wsstream_message message;
+  CHECK_OK(wsstream_write(stream, WSSTREAM_TEXT, "echo", 4, SOON));
+  message = check_read(stream);
+  CHECK_MESSAGE(WSSTREAM_TEXT, "echo", 4, &message);
+  wsstream_message_release(&message);
+}
+
 /* Waits for a clean end with this code and reason, then frees the stream. */
 #define CHECK_CLOSED_AND_FREE(stream, expected_code, expected_reason)          \
   do {                                                                         \

@@ -7,14 +7,6 @@
 #include <sched.h>
 #include <sys/wait.h>
 
-static void echo(wsstream *stream) {
-  wsstream_message message;
-  CHECK_OK(wsstream_write(stream, WSSTREAM_TEXT, "echo", 4, SOON));
-  CHECK_OK(wsstream_read(stream, SOON, &message));
-  CHECK_MESSAGE(WSSTREAM_TEXT, "echo", 4, &message);
-  wsstream_message_release(&message);
-}
-
 /* Opens by number and by name, waits in every way and ends, so that everything has been made that ever is. */
 static void use_a_stream(void) {
   wsstream *stream = check_open("/echo"), *named = NULL;
@@ -23,7 +15,7 @@ static void use_a_stream(void) {
   int descriptor = -1;
   CHECK_OK(wsstream_fd(stream, &descriptor));
   CHECK_OK(wsstream_fd_watch(stream, WSSTREAM_READABLE | WSSTREAM_CLOSED));
-  echo(stream);
+  check_echo(stream);
   CHECK_STATUS(WSSTREAM_AGAIN, wsstream_read(stream, 1, &message));
   CHECK_STATUS(WSSTREAM_AGAIN, wsstream_poll(stream, WSSTREAM_READABLE, 1, &events));
   CHECK_OK(wsstream_open("ws://localhost:1/", WSSTREAM_NUL, NULL, &named));
@@ -121,7 +113,7 @@ static void a_program_that_is_started_gets_no_descriptor(void) {
   CHECK(waitpid(child, &status, 0) == child);
   CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
   CHECK_TEXT("0\n1\n2\n3\n", found);
-  echo(stream);
+  check_echo(stream);
   wsstream_free(stream);
 }
 

@@ -14,29 +14,15 @@ enum { ITS_OWN_STATUS = 7 };
 
 static const char *program;
 
-static wsstream_message read_message(wsstream *stream) {
-  wsstream_message message;
-  CHECK_OK(wsstream_read(stream, SOON, &message));
-  return message;
-}
-
-static void echo(wsstream *stream) {
-  wsstream_message message;
-  CHECK_OK(wsstream_write(stream, WSSTREAM_TEXT, "echo", 4, SOON));
-  message = read_message(stream);
-  CHECK_MESSAGE(WSSTREAM_TEXT, "echo", 4, &message);
-  wsstream_message_release(&message);
-}
-
 /* ---- Modes: how a program may end. Each answers or exits with ITS_OWN_STATUS. */
 
 /* One open, one with messages that nobody reads, one that is on its way, one that is closing. */
 static void leave_streams(void) {
   wsstream *unread = check_open("/count?n=100&size=1000&close=none");
   wsstream *closing = check_open("/close_reply?missing=1");
-  wsstream_message message = read_message(unread);
+  wsstream_message message = check_read(unread);
   wsstream_message_release(&message);
-  echo(check_open("/echo"));
+  check_echo(check_open("/echo"));
   check_begin_open("/handshake?stall=1", NULL);
   CHECK_OK(wsstream_close(closing, 1000, NULL, 0));
 }
@@ -123,7 +109,7 @@ static int exit_while_a_callback_runs(void) {
 static wsstream *left_for_the_exit;
 
 static void end_it_in_order(void) {
-  echo(left_for_the_exit);
+  check_echo(left_for_the_exit);
   CHECK_OK(wsstream_close(left_for_the_exit, 1000, "exit", WSSTREAM_NUL));
   CHECK_CLOSED_AND_FREE(left_for_the_exit, 1000, "exit");
 }
@@ -137,14 +123,14 @@ static int streams_end_in_order_inside_an_exit_handler(void) {
 static void *end_the_process(void *unused) {
   (void)unused;
   while (self_thread_state((int)getpid()) != 'Z') sched_yield();
-  echo(left_for_the_exit);
+  check_echo(left_for_the_exit);
   end_it_in_order();
   exit(ITS_OWN_STATUS);
 }
 
 static int the_main_thread_ends_first(void) {
   left_for_the_exit = check_open("/echo");
-  echo(left_for_the_exit);
+  check_echo(left_for_the_exit);
   check_thread(end_the_process, NULL);
   pthread_exit(NULL);
 }
@@ -158,7 +144,7 @@ static void exit_of_a_child(int quick) {
   if (child == 0) exit(ITS_OWN_STATUS);
   CHECK(waitpid(child, &status, 0) == child);
   CHECK(WIFEXITED(status) && WEXITSTATUS(status) == ITS_OWN_STATUS);
-  echo(stream);
+  check_echo(stream);
   CHECK_OK(wsstream_close(stream, 1000, NULL, 0));
   CHECK_CLOSED_AND_FREE(stream, 1000, "");
 }

@@ -9,20 +9,6 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
-static wsstream_message read_message(wsstream *stream) {
-  wsstream_message message;
-  CHECK_OK(wsstream_read(stream, SOON, &message));
-  return message;
-}
-
-static void echo(wsstream *stream) {
-  wsstream_message message;
-  CHECK_OK(wsstream_write(stream, WSSTREAM_TEXT, "echo", 4, SOON));
-  message = read_message(stream);
-  CHECK_MESSAGE(WSSTREAM_TEXT, "echo", 4, &message);
-  wsstream_message_release(&message);
-}
-
 /* ---- The threads of the library. */
 
 static struct self_thread own_threads[SELF_MAX];
@@ -79,7 +65,7 @@ static void every_thread_of_the_library_blocks_every_signal(void) {
     wsstream_free(stream);
   }
   while (look_at_the_librarys_threads(&unnamed), unnamed > 0) sched_yield();
-  echo(open);
+  check_echo(open);
   wsstream_free(open);
 }
 
@@ -99,7 +85,7 @@ static void nothing_of_the_program_is_changed(void) {
 
   stream = check_open("/echo");
   CHECK_OK(wsstream_fd(stream, &descriptor));
-  echo(stream);
+  check_echo(stream);
   CHECK_STATUS(WSSTREAM_AGAIN, wsstream_read(stream, 20, &message));
   CHECK_OK(wsstream_close(stream, 1000, NULL, 0));
   CHECK_CLOSED_AND_FREE(stream, 1000, "");

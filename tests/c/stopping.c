@@ -5,17 +5,9 @@
 
 #include <sched.h>
 
-static void echo(wsstream *stream) {
-  wsstream_message message;
-  CHECK_OK(wsstream_write(stream, WSSTREAM_TEXT, "echo", 4, SOON));
-  CHECK_OK(wsstream_read(stream, SOON, &message));
-  CHECK_MESSAGE(WSSTREAM_TEXT, "echo", 4, &message);
-  wsstream_message_release(&message);
-}
-
 static void use_a_stream(void) {
   wsstream *stream = check_open("/echo");
-  echo(stream);
+  check_echo(stream);
   CHECK_OK(wsstream_close(stream, 1000, NULL, 0));
   CHECK_CLOSED_AND_FREE(stream, 1000, "");
 }
@@ -35,7 +27,7 @@ static void a_stream_that_is_not_freed_keeps_the_threads(void) {
   wsstream *stream = check_open("/echo");
   CHECK_STATUS(WSSTREAM_ERR_STATE, wsstream_runtime_stop(0));
   CHECK_STATUS(WSSTREAM_ERR_STATE, wsstream_runtime_stop(SOON));
-  echo(stream);
+  check_echo(stream);
   CHECK_OK(wsstream_close(stream, 1000, NULL, 0));
   CHECK_OK(wsstream_wait_closed(stream, SOON, NULL));
   CHECK_STATUS(WSSTREAM_ERR_STATE, wsstream_runtime_stop(SOON));

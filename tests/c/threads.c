@@ -4,14 +4,6 @@
 
 #include <sched.h>
 
-static void echo(wsstream *stream) {
-  wsstream_message message;
-  CHECK_OK(wsstream_write(stream, WSSTREAM_TEXT, "echo", 4, SOON));
-  CHECK_OK(wsstream_read(stream, SOON, &message));
-  CHECK_MESSAGE(WSSTREAM_TEXT, "echo", 4, &message);
-  wsstream_message_release(&message);
-}
-
 static void close_and_free(wsstream *stream) {
   CHECK_OK(wsstream_close(stream, 1000, NULL, 0));
   CHECK_CLOSED_AND_FREE(stream, 1000, "");
@@ -23,7 +15,7 @@ static void *open_use_and_end(void *unused) {
   wsstream_message message;
   uint32_t events;
   (void)unused;
-  echo(stream);
+  check_echo(stream);
   CHECK_STATUS(WSSTREAM_AGAIN, wsstream_read(stream, 2, &message));
   CHECK_STATUS(WSSTREAM_AGAIN, wsstream_poll(stream, WSSTREAM_READABLE | WSSTREAM_CLOSED, 2, &events));
   CHECK_STATUS(WSSTREAM_AGAIN, wsstream_wait_closed(stream, 2, NULL));
@@ -35,7 +27,7 @@ static void a_stream_outlives_the_thread_that_opened_it(void) {
   for (i = 0; i < 50; i++) {
     void *stream = NULL;
     CHECK_NUMBER(0, pthread_join(check_thread(open_use_and_end, NULL), &stream));
-    echo(stream);
+    check_echo(stream);
     if (i % 2 == 0) wsstream_free(stream);
     else close_and_free(stream);
   }
@@ -43,7 +35,7 @@ static void a_stream_outlives_the_thread_that_opened_it(void) {
 
 static void *echo_and_end(void *stream) {
   wsstream_message message;
-  echo(stream);
+  check_echo(stream);
   CHECK_STATUS(WSSTREAM_AGAIN, wsstream_read(stream, 2, &message));
   return NULL;
 }
@@ -74,9 +66,9 @@ static pthread_key_t key;
 /* Runs after the destructors of the library's own thread-locals. */
 static void end_the_stream_of_the_thread(void *stream) {
   wsstream *last;
-  echo(stream);
+  check_echo(stream);
   last = check_open("/echo");
-  echo(last);
+  check_echo(last);
   close_and_free(last);
   close_and_free(stream);
   tally_add(&noticed);
@@ -84,7 +76,7 @@ static void end_the_stream_of_the_thread(void *stream) {
 
 static void *keep_a_stream_for_the_end(void *unused) {
   wsstream *stream = check_open("/echo");
-  echo(stream);
+  check_echo(stream);
   CHECK_NUMBER(0, pthread_setspecific(key, stream));
   return unused;
 }

@@ -14,7 +14,7 @@ use ::wsstream::ffi::stream::{
     wsstream, wsstream_close, wsstream_free, wsstream_open, wsstream_ref, wsstream_unref,
     wsstream_wait_closed, wsstream_wait_opened,
 };
-use ::wsstream::ffi::wait::{wsstream_on_closed, wsstream_poll, wsstream_wake};
+use ::wsstream::ffi::wait::{wsstream_on_closed, wsstream_on_message, wsstream_poll, wsstream_wake};
 use ::wsstream::ffi::write::{wsstream_flush, wsstream_write, wsstream_write_some};
 use ::wsstream::stream::{Cause, Initiator, Phase, Status};
 use std::ffi::{CStr, c_void};
@@ -455,6 +455,24 @@ impl Stream {
         }
         let call: Box<Call> = Box::new(Box::new(call));
         status(c!(wsstream_on_closed(self.handle, Some(run), Box::into_raw(call).cast())))
+    }
+
+    /// Sets a function that is told of each message, and of the end. It is never dropped.
+    pub fn on_message(&self, call: impl FnMut(Status) + Send + 'static) -> Status {
+        type Call = Box<dyn FnMut(Status) + Send>;
+        unsafe extern "C-unwind" fn run(
+            _: *mut wsstream,
+            answer: i32,
+            _: *const wsstream_message,
+            user_data: *mut c_void,
+        ) -> u32 {
+            // SAFETY: `user_data` is the box made below, and one message is delivered at a time.
+            let call = unsafe { &mut *user_data.cast::<Call>() };
+            call(status(answer));
+            0
+        }
+        let call: Box<Call> = Box::new(Box::new(call));
+        status(c!(wsstream_on_message(self.handle, Some(run), Box::into_raw(call).cast())))
     }
 
     pub fn url(&self) -> String {
