@@ -97,7 +97,7 @@ impl Driven for Stream {
         }
         if let Ok(held) = self.read.own_after_sweep() {
             self.drive_internally(held);
-            self.release_idle_memory();
+            self.send_held();
         }
         (false, self.wanted())
     }
@@ -191,7 +191,7 @@ impl Stream {
         }
     }
 
-    /// A sweep has come by: sends what MORE holds back, and gives back what is not needed for that.
+    /// A sweep has come by: sends what is held back, and gives back the memory that is not needed for that.
     fn send_held(&self) {
         if let Ok(held) = self.write.lock() {
             let mut locked = Locked::new(self, held, false);
@@ -209,14 +209,6 @@ impl Stream {
             error => std::io::Error::from_raw_os_error(error),
         };
         self.handle_transport_ended(Some(&error));
-    }
-
-    fn release_idle_memory(&self) {
-        if let Ok(held) = self.write.lock() {
-            let mut locked = Locked::new(self, held, false);
-            locked.side().release_memory();
-            locked.unlock(false);
-        }
     }
 
     /// After `closed` has settled: lets the socket go, or first discards what the peer still sends.

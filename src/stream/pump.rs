@@ -71,9 +71,11 @@ impl Stream {
             if side.is_secure {
                 self.see_to_security(side);
             }
+            if let Ok((Received::Bytes { size, .. }, _)) = received {
+                self.note_received(size);
+            }
             match received {
                 Ok((Received::Bytes { size, .. }, Decoded::Starved)) => {
-                    self.note_received(size);
                     // Empty fragments are decoded without a word, two bytes each.
                     frames_left = frames_left.saturating_sub(size / BYTES_PER_FRAME);
                 }
@@ -82,16 +84,12 @@ impl Stream {
                     self.see_to_end(side, None);
                     return Pumped::Ended;
                 }
-                Ok((received, Decoded::Message(message))) => {
-                    self.note_direct(received);
+                Ok((_, Decoded::Message(message))) => {
                     if let Some(pumped) = self.take_message(side, goal, message) {
                         return pumped;
                     }
                 }
-                Ok((received, decoded)) => {
-                    self.note_direct(received);
-                    self.see_to(side, decoded);
-                }
+                Ok((_, decoded)) => self.see_to(side, decoded),
                 Err(error) => {
                     self.see_to_end(side, Some(&error));
                     return Pumped::Ended;
@@ -207,12 +205,6 @@ impl Stream {
         // Only the owner of the read word writes it.
         let received = self.wire_received.load(Ordering::Relaxed) + size as u64;
         self.wire_received.store(received, Ordering::Relaxed);
-    }
-
-    fn note_direct(&self, received: Received) {
-        if let Received::Bytes { size, .. } = received {
-            self.note_received(size);
-        }
     }
 
     /// A local close: what came before is kept, what comes later is dropped (decision 14).
