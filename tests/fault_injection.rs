@@ -133,24 +133,24 @@ fn a_panic_or_a_failure_inside_tls_ends_its_stream_alone() {
     let options = Options::new();
     assert_eq!(options.set_text(option::CA_PEM, &server().pem("ca")), Status::Ok);
     let url = server().wss_url("/ping_echo");
-    let live = || {
-        let stream = Stream::open_with(&url, &options);
-        live_with(&stream)
-    };
-    assert_eq!(live(), (Status::Ok, Cause::None));
+    let open = || Stream::open_with(&url, &options);
+    assert_eq!(live_with(&open()), (Status::Ok, Cause::None));
     let mut reached = Vec::new();
     for fault in [Fault::Panic, Fault::Fail] {
         for on in [On::Caller, On::Internal] {
             for skip in [0, 2, 8] {
                 arm("net.tls", fault, on, skip);
-                let end = live();
+                let stream = open();
+                talk(&stream);
+                // What happens to close_notify later finds the stream ended.
                 let has_fired = fired("net.tls");
+                let end = end(&stream);
                 disarm();
                 if has_fired {
                     reached.push((fault, on));
                     assert!(end.0 != Status::Ok, "{fault:?} {on:?} {skip}: {end:?}");
                 }
-                assert_eq!(live(), (Status::Ok, Cause::None), "after {fault:?} {on:?} {skip}");
+                assert_eq!(live_with(&open()), (Status::Ok, Cause::None), "after {fault:?} {on:?} {skip}");
             }
         }
     }
@@ -168,6 +168,11 @@ fn live() -> (Status, Cause) {
 }
 
 fn live_with(stream: &Stream) -> (Status, Cause) {
+    talk(stream);
+    end(stream)
+}
+
+fn talk(stream: &Stream) {
     stream.wait_opened(5000);
     stream.write(TEXT, b"small", 5000);
     let _ = stream.read(500);
@@ -182,6 +187,9 @@ fn live_with(stream: &Stream) -> (Status, Cause) {
     let _ = stream.poll(READABLE, 500);
     let _ = stream.read(500);
     stream.flush(5000);
+}
+
+fn end(stream: &Stream) -> (Status, Cause) {
     stream.close(1000, "");
     let (status, info) = stream.wait_closed(FOREVER);
     (status, info.expect("it has settled").cause)
