@@ -152,7 +152,7 @@ static inline void compose(uint8_t *out, uint32_t writer, uint32_t count, uint32
 static inline uint32_t type_of(uint32_t count) { return count % 2 == 0 ? WSSTREAM_TEXT : WSSTREAM_BINARY; }
 
 /* Checks a whole message against what was sent. `last` is what the same reader has read before, which came before. */
-static inline void check_echo(struct ledger *ledger, uint32_t type, const uint8_t *data, size_t size, uint32_t *last) {
+static inline void check_brought_back(struct ledger *ledger, uint32_t type, const uint8_t *data, size_t size, uint32_t *last) {
   unsigned writer, count, told, i;
   char header[HEADER + 1];
   uint8_t *seen, bit;

@@ -66,7 +66,7 @@ static void post(uint64_t *seed, wsstream_message *message) {
 static void take(struct ledger *ledger, uint64_t *seed, uint32_t *last, wsstream_message *message) {
   CHECK(message->data != NULL && message->flags == WSSTREAM_FIN);
   CHECK(message->type == WSSTREAM_TEXT || message->type == WSSTREAM_BINARY);
-  if (ledger->is_echo) check_echo(ledger, message->type, message->data, message->size, last);
+  if (ledger->is_echo) check_brought_back(ledger, message->type, message->data, message->size, last);
   if (pick(seed, 8) == 0) post(seed, message);
   wsstream_message_release(message);
   wsstream_message_release(message);
@@ -128,7 +128,7 @@ static void act_read_some(struct actor *actor, struct held *held) {
     ledger->gathered += chunk.size;
     if (chunk.flags == WSSTREAM_FIN) {
       if (ledger->is_echo)
-        check_echo(ledger, chunk.type, ledger->gathering, ledger->gathered, ledger->last_gathered);
+        check_brought_back(ledger, chunk.type, ledger->gathering, ledger->gathered, ledger->last_gathered);
       ledger->gathered = 0;
     }
   }
