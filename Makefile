@@ -7,7 +7,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 target := $(or $(CARGO_TARGET_DIR),target)
 ctest := ctest --output-on-failure --parallel 2 --no-tests=error --test-dir
-# What runs over wss as well. The others look at faults, documents and instructions.
+# What runs over wss as well; with injected faults, too. The others look at documents and instructions.
 secure := $(addprefix --test ,addresses bounds closing hostile leaks opening polling reading writing)
 figures = scripts/with-server --deadline 600 python3 tests/figures/figures.py $(1) \
 	build/test/tests/figures/workload build/cargo/release/libwsstream.so
@@ -44,7 +44,7 @@ test-rust: ## the tests of the Rust workspace, without and with injected faults
 	@WSSTREAM_TEST_SCHEME=wss cargo test --locked --quiet --no-fail-fast --workspace --features wsstream/dump $(secure)
 	@cargo test --locked --quiet --no-fail-fast --package wsstream --features dump,fault-injection,count-locked
 	@WSSTREAM_TEST_SCHEME=wss cargo test --locked --quiet --no-fail-fast --package wsstream \
-		--features dump,fault-injection,count-locked --test hostile_faults
+		--features dump,fault-injection,count-locked --test fault_injection --test hostile_faults
 
 .PHONY: check-interface
 check-interface: ## compare header, its documentation, symbols and layout with what is committed

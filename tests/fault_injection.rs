@@ -286,9 +286,9 @@ fn the_end_of_the_internal_loop_settles_every_stream_and_the_next_open_starts_an
         let share = streams[0].reference();
         let read = Call::blocked(move || share.refused_read(FOREVER));
         arm("runtime.loop", Fault::Panic, On::Internal, 0);
-        // Something for the loop to come round.
-        let more = Stream::try_open(&server().url("/echo"), None);
-        for stream in streams.iter().chain([&connecting]).chain(more.iter()) {
+        // Something for the loop to come round. Where it has come round before, this one is in the next loop.
+        let _more = Stream::try_open(&server().url("/echo"), None);
+        for stream in streams.iter().chain([&connecting]) {
             assert_eq!(stream.wait_closed(FOREVER).0, Status::Internal);
         }
         assert_eq!(read.join(), Status::Internal);

@@ -216,10 +216,15 @@ impl Stream {
     pub(super) fn settle(&self, control: &mut Control, ending: Option<Ending>, linger: bool) {
         let phase = if control.is_closing { Phase::Closing } else { control.phase };
         let clean = ending.is_none();
-        let ending = ending.unwrap_or_else(|| Ending {
-            status: Status::Ok,
-            ..Ending::new(Cause::None, "The connection was closed cleanly.")
-        });
+        let ending = match (ending, control.failing.take()) {
+            // What failed first is the cause, also where the thread that has the write word has not come to it.
+            (Some(_), Some((first, _))) => first,
+            (Some(ending), None) => ending,
+            (None, _) => Ending {
+                status: Status::Ok,
+                ..Ending::new(Cause::None, "The connection was closed cleanly.")
+            },
+        };
         let (code, reason) = match control.peer_close.take() {
             Some((code, reason)) => (code.unwrap_or(1005), reason),
             None => (1006, String::new()),

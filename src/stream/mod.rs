@@ -278,6 +278,8 @@ impl Stream {
             return;
         }
         control.state = crate::proto::closing::State::Closed;
+        // It is told whatever else was to fail.
+        control.failing = None;
         self.settle(&mut control, Some(Ending::internal()), false);
     }
 

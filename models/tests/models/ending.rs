@@ -1,7 +1,7 @@
 //! The end of a stream, as `src/stream/control.rs` and `mod.rs` have it.
 
 use super::kernel::Command;
-use super::stream::{Bug, Control, Status, Stream};
+use super::stream::{Bug, Cause, Control, Status, Stream};
 use wsstream_models::proto::closing::{Action, Input, State};
 use wsstream_models::stream::read_word::{self, THROTTLED};
 use wsstream_models::stream::write_word;
@@ -44,14 +44,14 @@ impl Stream {
         let has_failed = broke || control.send_failed;
         let input = if has_failed { Input::Failed } else { Input::TransportEnded };
         let action = control.step(input);
-        self.settle_by(&mut control, action, false);
+        self.settle_by(&mut control, action, false, Cause::Other);
     }
 
     /// Settles where the table says so.
-    pub fn settle_by(&self, control: &mut Control, action: Action, linger: bool) {
+    pub fn settle_by(&self, control: &mut Control, action: Action, linger: bool, cause: Cause) {
         match action {
-            Action::SettleClean => self.settle(control, true, linger),
-            Action::SettleUnclean | Action::GiveUp => self.settle(control, false, linger),
+            Action::SettleClean => self.settle(control, true, linger, cause),
+            Action::SettleUnclean | Action::GiveUp => self.settle(control, false, linger, cause),
             _ => {}
         }
     }
@@ -69,7 +69,7 @@ impl Stream {
             State::Closed => return,
             State::Connecting => {
                 control.step(Input::Failed);
-                self.settle(&mut control, false, false);
+                self.settle(&mut control, false, false, Cause::Failure);
                 return;
             }
             _ => control.failing = true,
@@ -112,7 +112,7 @@ impl Stream {
         match control.step(Input::LocalClose) {
             Action::GiveUp => {
                 self.end_writing();
-                self.settle(&mut control, false, false);
+                self.settle(&mut control, false, false, Cause::Other);
             }
             Action::QueueClose => {
                 self.end_writing();

@@ -2,7 +2,7 @@
 
 use super::check::{fails, holds};
 use super::driving::{Actor, assert_watched, run};
-use super::stream::{Bug, CLOSED, OUR_CLOSE, READABLE, Setup, Status, Stream, Timeout};
+use super::stream::{Bug, CLOSED, Cause, OUR_CLOSE, READABLE, Setup, Status, Stream, Timeout};
 use super::writing::{SMALL, TWO_FRAMES};
 use loom::sync::atomic::Ordering;
 use wsstream_models::stream::read_word::{CALLER, OWNER, QUEUED};
@@ -92,7 +92,7 @@ fn a_stream_without_a_socket_that_asks_for_itself_keeps_the_internal_thread_busy
 fn an_end_that_nobody_is_told_of_keeps_the_socket() {
     const FAILED_BESIDE_NOBODY: &[Actor] = &[|stream| {
         let mut control = stream.control();
-        stream.settle(&mut control, false, false);
+        stream.settle(&mut control, false, false, Cause::Other);
     }];
     holds(ends(Setup::default(), FAILED_BESIDE_NOBODY));
     fails("shut down once", ends(Setup { bug: Bug::EndNotNudged, ..Setup::default() }, FAILED_BESIDE_NOBODY));
@@ -208,6 +208,34 @@ fn a_reply_that_is_sent_before_a_small_message_has_it_behind() {
 #[test]
 fn an_end_that_does_not_wait_for_the_reply_drops_it() {
     fails("the reply goes out", replied(Bug::ReplyNotServed));
+}
+
+/// What was received is wrong, and the peer's end comes behind it, while another thread has the write word.
+fn failed_and_ended(bug: Bug) -> impl Fn() + Send + Sync {
+    const ACTORS: &[Actor] = &[
+        |stream| {
+            stream.fail();
+            stream.handle_transport_ended(false);
+        },
+        |stream| {
+            stream.write(1, SMALL, false, Timeout::Never);
+        },
+    ];
+    move || {
+        let stream = Stream::new(with(bug));
+        run(&stream, ACTORS);
+        assert_eq!(stream.control().cause, Some(Cause::Failure), "what failed first is the cause");
+    }
+}
+
+#[test]
+fn a_failure_that_was_left_to_a_writer_is_the_cause_though_tcp_ends() {
+    holds(failed_and_ended(Bug::None));
+}
+
+#[test]
+fn an_end_that_forgets_the_failure_before_it_tells_another_cause() {
+    fails("what failed first", failed_and_ended(Bug::FailureForgotten));
 }
 
 /// The program wants no further message: a read says so at once, what is queued is thrown away, and the stream ends as

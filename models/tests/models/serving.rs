@@ -1,7 +1,7 @@
 //! What the holder of the write word sees to before letting go, as `src/stream/serve.rs` has it.
 
 use super::kernel::Command;
-use super::stream::{Bug, Control, OUR_CLOSE, PONG, Stream, WRITABLE, WriteSide};
+use super::stream::{Bug, Cause, Control, OUR_CLOSE, PONG, Stream, WRITABLE, WriteSide};
 use loom::sync::atomic::Ordering;
 use wsstream_models::proto::closing::{Input, State};
 use wsstream_models::stream::write_word::{Unlock, WRITER, Writing};
@@ -184,7 +184,7 @@ impl Stream {
 
     fn end_unsent(&self, side: &mut WriteSide, control: &mut Control) {
         side.drop_unsent();
-        self.settle_failed(control, false);
+        self.settle_failed(control, false, Cause::Other);
     }
 
     fn serve_failure(&self, side: &mut WriteSide, control: &mut Control) {
@@ -194,13 +194,13 @@ impl Stream {
             side.send(self);
         }
         let linger = self.setup.lingers && !side.in_frame && side.leftover() == 0 && !side.broken;
-        self.settle_failed(control, linger);
+        self.settle_failed(control, linger, Cause::Failure);
         side.drop_unsent();
     }
 
-    fn settle_failed(&self, control: &mut Control, linger: bool) {
+    fn settle_failed(&self, control: &mut Control, linger: bool, cause: Cause) {
         let action = control.step(Input::Failed);
-        self.settle_by(control, action, linger);
+        self.settle_by(control, action, linger, cause);
     }
 
     /// The socket refuses bytes: the reading half says why the connection ended.

@@ -87,6 +87,7 @@ pub enum Bug {
     DesertedEarly,
     StatusAfterLatch,
     ReplyNotServed,
+    FailureForgotten,
     // The descriptor.
     LookBeforeQuiet,
     RaisedBesideEvent,
@@ -144,6 +145,15 @@ pub enum Status {
     Ended,
 }
 
+/// Why a stream has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// What was received is wrong, or the system refused something.
+    Failure,
+    /// The transport, a Close, a deadline.
+    Other,
+}
+
 /// How long a call may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeout {
@@ -198,6 +208,8 @@ pub struct Control {
     /// There is a socket to receive from.
     pub has_socket: bool,
     pub settled: usize,
+    /// Why it settled.
+    pub cause: Option<Cause>,
 }
 
 impl Control {
@@ -339,6 +351,7 @@ impl Stream {
                 lingers: false,
                 has_socket: false,
                 settled: 0,
+                cause: None,
             }),
             closed: AtomicU8::new(OPEN),
             write_end: AtomicBool::new(false),
@@ -510,8 +523,11 @@ impl Stream {
     }
 
     /// `Closed::settle` with `Stream::settle`.
-    pub fn settle(&self, control: &mut Control, clean: bool, linger: bool) {
+    pub fn settle(&self, control: &mut Control, clean: bool, linger: bool, cause: Cause) {
         control.state = State::Closed;
+        // What failed first is the cause.
+        let is_failing = control.failing && !clean && !self.has(Bug::FailureForgotten);
+        control.cause = Some(if is_failing { Cause::Failure } else { cause });
         control.pongs = 0;
         control.close = false;
         control.lingers = linger;
