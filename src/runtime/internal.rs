@@ -2,7 +2,7 @@
 
 use super::connect::{self, ConnectError};
 use super::resolve::Names;
-use super::{Command, Driven, Failure, Runtime, SWEEP_PERIOD, Wanted};
+use super::{Command, Driven, Failure, Runtime, Wanted, sweep_period};
 use crate::net::poller::{Epoll, Event, Interest, Poller};
 use crate::net::{Transport, Wake, sys};
 use crossbeam_channel::{Receiver, unbounded};
@@ -139,7 +139,7 @@ impl Internal {
             self.settle_dead(key);
         }
         while !self.streams.is_empty() || !self.commands.is_empty() {
-            let patience = if self.deserting.is_empty() { LONG } else { SWEEP_PERIOD };
+            let patience = if self.deserting.is_empty() { LONG } else { sweep_period() };
             match self.commands.recv_timeout(patience) {
                 Ok(Command::Insert(key, driven)) => {
                     self.streams.insert(key, Entry::new(driven));
@@ -323,7 +323,7 @@ impl Internal {
 
     fn start_sweeping(&mut self) {
         self.runtime.sweeping.store(true, Ordering::SeqCst);
-        self.next_sweep.get_or_insert_with(|| Instant::now() + SWEEP_PERIOD);
+        self.next_sweep.get_or_insert_with(|| Instant::now() + sweep_period());
     }
 
     fn handle_time(&mut self, poller: &Epoll) {

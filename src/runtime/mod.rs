@@ -21,7 +21,20 @@ use std::time::{Duration, Instant};
 
 /// How long a stream that nobody drives may go unwatched: half of the 10 ms within which a ping is answered, as the
 /// sweep after the next takes over.
-pub const SWEEP_PERIOD: Duration = Duration::from_millis(5);
+const SWEEP_PERIOD: Duration = Duration::from_millis(5);
+
+/// Tests may ask for another one, so that the internal thread takes over all the time.
+#[cfg(feature = "dump")]
+fn sweep_period() -> Duration {
+    static PERIOD: std::sync::OnceLock<Duration> = std::sync::OnceLock::new();
+    let asked = || std::env::var("WSSTREAM_TEST_SWEEP_MS").ok()?.parse().ok().map(Duration::from_millis);
+    *PERIOD.get_or_init(|| asked().unwrap_or(SWEEP_PERIOD))
+}
+
+#[cfg(not(feature = "dump"))]
+const fn sweep_period() -> Duration {
+    SWEEP_PERIOD
+}
 
 /// What a stream wants of the poller after it was driven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

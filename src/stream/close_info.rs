@@ -2,6 +2,7 @@
 
 use super::status::{Cause, Initiator, Phase, Status};
 use crate::net::TlsFailure;
+use crate::proto::handshake::Refusal;
 
 /// How a stream ended.
 #[derive(Clone, Debug)]
@@ -68,6 +69,12 @@ impl Ending {
             os_error: error.raw_os_error().unwrap_or(0),
             ..Self::new(Cause::System, format!("The connection broke: {error}."))
         }
+    }
+
+    /// The server answered the opening handshake otherwise than it must.
+    pub fn refused(refusal: Refusal) -> Self {
+        let Refusal { status, cause, detail, body, .. } = refusal;
+        Self { http_status: i32::from(status), response_body: body, ..Self::new(cause.into(), detail) }
     }
 
     /// A bug in the library.

@@ -41,6 +41,8 @@ pub(super) struct Control {
     pub peer_close: Option<(Option<u16>, String)>,
     /// The code in the Close that was given to the system.
     pub sent_code: u16,
+    /// The upgrade is refused, as its status line says, and the header has not ended.
+    pub refused: Option<Ending>,
     /// Why the socket took no bytes; the end that a reader meets is that one's.
     pub send_failed: Option<Ending>,
     pub initiator: Initiator,
@@ -65,6 +67,7 @@ impl Control {
             failing: None,
             peer_close: None,
             sent_code: 0,
+            refused: None,
             send_failed: None,
             initiator: Initiator::None,
             is_closing: false,
@@ -306,7 +309,8 @@ impl Stream {
             (_, Action::SettleClean) => self.settle(control, None, false),
             (State::Connecting, Action::SettleUnclean) => {
                 self.runtime.give_up(self.key);
-                let ending = Ending::new(Cause::Timeout, "The open timeout ran out.");
+                let timed_out = || Ending::new(Cause::Timeout, "The open timeout ran out.");
+                let ending = control.refused.take().unwrap_or_else(timed_out);
                 self.settle(control, Some(ending), false);
             }
             (_, Action::SettleUnclean) => {

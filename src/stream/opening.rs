@@ -14,6 +14,7 @@ use super::{Ending, OPENED, Stream, log};
 use crate::memory::random;
 use crate::net::{TlsConfig, TlsConfigError, Transport, sys, url};
 use crate::proto::closing::{Input, State};
+use crate::proto::failure;
 use crate::proto::handshake::{Progress, Refusal, Request, Response, ResponseReader, encode_request};
 use crate::runtime::{ConnectError, Destination, Place, Runtime};
 use ::url::Host;
@@ -48,13 +49,14 @@ pub(super) struct Security {
     server_name: ServerName<'static>,
 }
 
-/// How TLS is made for a target, if it is; or a sentence where nothing is trusted here.
+/// How TLS is made for a target, if it is; or why nobody can be trusted there, which is for the latches to tell.
 fn security(target: &url::Target, options: &Options) -> Result<(Option<Security>, Option<String>), Status> {
     if !target.secure {
         return Ok((None, None));
     }
-    // A host that is a name for the URL and none for a certificate.
-    let server_name = options.server_name(&target.host).ok_or(Status::Syntax)?;
+    let Some(server_name) = options.server_name(&target.host) else {
+        return Ok((None, Some(format!("{} is a name that no certificate can have.", target.host))));
+    };
     match options.tls() {
         Ok(config) => Ok((Some(Security { config, server_name }), None)),
         Err(TlsConfigError::Unusable) => Err(Status::Argument),
@@ -252,7 +254,12 @@ impl Stream {
     /// Gives what came to the opening handshake (by the owner of the read word); true: something was decided.
     pub(super) fn pump_opening(&self, side: &mut ReadSide) -> bool {
         match side.read_opening() {
-            None | Some(Progress::Starved) => false,
+            None | Some(Progress::Starved) => {
+                if side.opening.as_ref().is_some_and(ResponseReader::is_refused) {
+                    self.note_refused(side);
+                }
+                false
+            }
             Some(Progress::Accepted(response)) => {
                 self.handle_accepted(response);
                 true
@@ -262,6 +269,14 @@ impl Stream {
                 side.finish();
                 true
             }
+        }
+    }
+
+    /// The upgrade is refused, as the status line says (decision 15): should the header never end, that is what is told.
+    fn note_refused(&self, side: &ReadSide) {
+        let mut control = self.control();
+        if control.refused.is_none() {
+            control.refused = side.opening.as_ref().map(|opening| Ending::refused(opening.refusal()));
         }
     }
 
@@ -293,17 +308,9 @@ impl Stream {
         let _ = self.response.set(headers.into_iter().map(field).collect());
     }
 
-    fn handle_refused(&self, refusal: Refusal) {
-        let Refusal { status, cause, detail, headers, body } = refusal;
-        self.keep_response(headers);
-        self.fail(
-            Ending {
-                http_status: i32::from(status),
-                response_body: body,
-                ..Ending::new(cause.into(), detail)
-            },
-            None,
-        );
+    fn handle_refused(&self, mut refusal: Refusal) {
+        self.keep_response(std::mem::take(&mut refusal.headers));
+        self.fail(Ending::refused(refusal), None);
     }
 
     /// TCP ended before the handshake was accepted (by the owner of the read word).
@@ -314,14 +321,16 @@ impl Stream {
             self.fail(ending, None);
             return;
         }
-        match (error, refusal) {
-            (None, Some(refusal)) if refusal.status == 0 => {
-                self.fail(Ending::new(Cause::Truncated, refusal.detail), None);
-            }
-            (None, Some(refusal)) => self.handle_refused(refusal),
-            (Some(_), Some(refusal)) if refusal.status != 0 => self.handle_refused(refusal),
-            (Some(error), _) => self.fail(Ending::broken(error), None),
-            (None, None) => {}
+        let Some(refusal) = refusal else { return };
+        if refusal.cause == failure::Cause::Http {
+            // Its status line was enough (decision 15).
+            self.handle_refused(refusal);
+            return;
+        }
+        self.keep_response(refusal.headers);
+        match error {
+            Some(error) => self.fail(Ending::broken(error), None),
+            None => self.fail(Ending::new(Cause::Truncated, refusal.detail), None),
         }
     }
 

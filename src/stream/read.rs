@@ -398,6 +398,14 @@ impl Stream {
         self.read.own(CALLER).ok().map(|held| Driving::new(self, held, false))
     }
 
+    /// The same for one that looks and does not drive.
+    pub(super) fn try_look(&self) -> Option<Driving<'_>> {
+        if !can_own(self.read.load()) {
+            return None;
+        }
+        self.read.own_to_look().ok().map(|held| Driving::new(self, held, false))
+    }
+
     /// Another thread drives: waits for its progress. With `is_last_look` only for work that does not wait.
     pub(super) fn follow(
         &self,

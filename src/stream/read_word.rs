@@ -37,7 +37,7 @@ pub const DETACHED: u64 = 1 << 12;
 pub const DISCARD: u64 = 1 << 13;
 /// An event loop receives by its descriptor: whoever leaves something behind that the socket does not show says so there.
 pub const DESCRIPTOR: u64 = 1 << 14;
-/// What one acquisition adds to the counter in the upper bits, by which a sweep sees that somebody was there.
+/// What one acquisition that drives adds to the counter in the upper bits, by which a sweep sees that somebody was there.
 pub const COUNT: u64 = 1 << 16;
 
 /// States in which a read takes its longer way.
@@ -118,6 +118,11 @@ impl<T> ReadWord<T> {
     /// Takes the ownership for `who` where nobody has it; else the word that names the owner.
     pub fn own(&self, who: u64) -> Result<Reading<'_, T>, u64> {
         self.seat.take(|word| (word & OWNER == 0).then(|| (word | who).wrapping_add(COUNT)))
+    }
+
+    /// Takes the ownership for a thread of the program that looks and does not drive: it keeps no sweep from taking over.
+    pub fn own_to_look(&self) -> Result<Reading<'_, T>, u64> {
+        self.seat.take(|word| (word & OWNER == 0).then_some(word | CALLER))
     }
 
     /// The internal thread takes over after an event: ARMED is gone whoever has the ownership.

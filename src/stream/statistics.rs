@@ -40,7 +40,7 @@ impl Stream {
         }
         let mut patience = Patience::default();
         loop {
-            if let Some(mut driving) = self.try_own() {
+            if let Some(mut driving) = self.try_look() {
                 self.note_statistics(driving.side());
                 driving.leave();
                 break;

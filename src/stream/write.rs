@@ -485,10 +485,9 @@ impl Stream {
     }
 
     fn write_end_after_failure(&self) -> Status {
-        match self.write_end() {
-            Status::Ok => Status::Connection,
-            status => status,
-        }
+        // What is answered now is answered for ever, whatever the reader still meets.
+        self.end_writing(Status::Connection);
+        self.write_end()
     }
 
     /// What ended the writing half for the program; OK while nothing did.

@@ -125,6 +125,16 @@ impl ResponseReader {
         }
     }
 
+    /// Whether the status line has refused the upgrade.
+    pub fn is_refused(&self) -> bool {
+        self.status != 0 && is_refusing(self.status)
+    }
+
+    /// What is known of a refusal whose header is not whole.
+    pub fn refusal(&self) -> Refusal {
+        self.refuse_status(&[])
+    }
+
     /// TCP ended where the response was not whole.
     pub fn end(&mut self) -> Refusal {
         self.is_over = true;

@@ -30,6 +30,7 @@ impl Expectation {
         }
         self.check_list(head, "Upgrade", "websocket")?;
         self.check_list(head, "Connection", "Upgrade")?;
+        head.check_repeated()?;
         self.check_accept(head)?;
         Ok((self.check_protocol(head)?, self.check_extensions(head)?))
     }
@@ -51,7 +52,7 @@ impl Expectation {
     // RFC 6455 §4.1 point 4: blanks around it are ignored.
     fn check_accept(&self, head: &Head) -> Result<(), String> {
         const NAME: &str = "Sec-WebSocket-Accept";
-        match head.single(NAME)? {
+        match head.value(NAME) {
             None => Err(format!("The server's answer has no {NAME} header.")),
             Some(value) if value == self.accept.as_bytes() => Ok(()),
             Some(value) => {
@@ -63,7 +64,7 @@ impl Expectation {
     // RFC 6455 §4.1 point 6. P05: one of those asked for must be chosen, which is more than the RFC wants.
     fn check_protocol(&self, head: &Head) -> Result<String, String> {
         const NAME: &str = "Sec-WebSocket-Protocol";
-        match head.single(NAME)? {
+        match head.value(NAME) {
             None if self.protocols.is_empty() => Ok(String::new()),
             None => Err(format!("The server chose none of the sub-protocols: it sent no {NAME} header.")),
             Some(b"") if !self.protocols.is_empty() => {
@@ -80,7 +81,7 @@ impl Expectation {
 
     // RFC 6455 §4.1 point 5. An empty value is an empty list, which agrees on nothing.
     fn check_extensions(&self, head: &Head) -> Result<String, String> {
-        match (self.offered, head.single("Sec-WebSocket-Extensions")?) {
+        match (self.offered, head.value("Sec-WebSocket-Extensions")) {
             (Offered::Nothing, None | Some(b"")) => Ok(String::new()),
             (Offered::Nothing, Some(value)) => {
                 Err(format!("The server chose the extension {}, which was not offered.", excerpt(value)))
@@ -95,16 +96,24 @@ impl Head {
         fields.map(|(_, value)| value.trim_ascii())
     }
 
-    /// The value of a field that must not be repeated.
-    fn single(&self, name: &'static str) -> Result<Option<&[u8]>, String> {
-        let values = self.values(name).collect::<Vec<_>>();
-        match values[..] {
-            [] => Ok(None),
-            [value] => Ok(Some(value)),
-            [first, second, ..] => {
-                let (first, second) = (excerpt(first), excerpt(second));
-                Err(format!("The server repeated its {name} header: {first} and {second}."))
+    /// The value of a field that is not repeated.
+    fn value(&self, name: &'static str) -> Option<&[u8]> {
+        self.values(name).next()
+    }
+
+    /// Decision 11: no field of the handshake comes twice, also none that is not known here.
+    fn check_repeated(&self) -> Result<(), String> {
+        const PREFIX: &str = "Sec-WebSocket-";
+        let is_own = |name: &str| {
+            name.get(..PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
+        };
+        for (index, (name, second)) in self.headers.iter().enumerate().filter(|(_, (name, _))| is_own(name)) {
+            let mut before = self.headers[..index].iter();
+            if let Some((name, first)) = before.find(|(other, _)| other.eq_ignore_ascii_case(name)) {
+                let (first, second) = (excerpt(first.trim_ascii()), excerpt(second.trim_ascii()));
+                return Err(format!("The server repeated its {name} header: {first} and {second}."));
             }
         }
+        Ok(())
     }
 }
