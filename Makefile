@@ -7,8 +7,11 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 target := $(or $(CARGO_TARGET_DIR),target)
 ctest := ctest --output-on-failure --parallel 2 --no-tests=error --test-dir
-# What runs over wss as well; with injected faults, too. The others look at documents and instructions.
-secure := $(addprefix --test ,addresses bounds closing hostile leaks opening polling reading writing)
+with_faults := --features dump,fault-injection,count-locked
+faults := --test fault_injection --test hostile_faults
+# What runs over wss as well. The others look at documents and instructions.
+secure := $(addprefix --test ,addresses boundaries bounds closed closing ends halves handshake hostile leaks malformed opening polling \
+	prefixes reading statuses writing)
 figures = scripts/with-server --deadline 600 python3 tests/figures/figures.py $(1) \
 	build/test/tests/figures/workload build/cargo/release/libwsstream.so
 
@@ -41,19 +44,17 @@ server: ## build the test server
 .PHONY: test-rust
 test-rust: ## the tests of the Rust workspace, without and with injected faults
 	@WSSTREAM_MODEL_SECONDS=3 cargo test --locked --quiet --no-fail-fast --workspace --features wsstream/dump
-	@WSSTREAM_TEST_SCHEME=wss cargo test --locked --quiet --no-fail-fast --workspace --features wsstream/dump $(secure)
-	@cargo test --locked --quiet --no-fail-fast --package wsstream --features dump,fault-injection,count-locked
-	@WSSTREAM_TEST_SCHEME=wss cargo test --locked --quiet --no-fail-fast --package wsstream \
-		--features dump,fault-injection,count-locked --test fault_injection --test hostile_faults
+	@cargo test --locked --quiet --no-fail-fast --package wsstream $(with_faults) --lib --test count_locked $(faults)
+	@WSSTREAM_TEST_SCHEME=wss cargo test --locked --quiet --no-fail-fast --package wsstream $(with_faults) $(faults) $(secure)
 
 .PHONY: check-interface
 check-interface: ## compare header, its documentation, symbols and layout with what is committed
-	@for part in "header --check" "symbols --check" "layout --check" docs-lines example; do \
+	@for part in "header --check" "symbols --check" "layout --check" docs-lines example "conformance --check"; do \
 		scripts/quietly "$$part" cargo xtask $$part || exit; done
 
 .PHONY: header
 header: ## write the header and the lists made from the source
-	@for part in header symbols layout; do cargo xtask $$part || exit; done
+	@for part in header symbols layout conformance; do cargo xtask $$part || exit; done
 
 .PHONY: test-c
 test-c: ## the C programs against the release library, plain and under valgrind

@@ -492,7 +492,8 @@ enum {
   // Bytes of one received message, 0 or more; a longer one fails the connection with Close 1009; 0: no limit. Default
   // 67108864.
   WSSTREAM_OPTION_MAX_MESSAGE_SIZE = 5,
-  // Bytes of the answer to the opening handshake, 1 or more. Default 65536.
+  // Bytes of the answer to the opening handshake, 1 or more; it has at most 128 fields whatever this says. Default
+  // 65536.
   WSSTREAM_OPTION_MAX_HEADER_SIZE = 6,
   // Bytes received ahead of the reader, counted with 64 for each message, 1 or more. Default 262144.
   WSSTREAM_OPTION_READ_BUFFER_SIZE = 7,
@@ -974,7 +975,8 @@ enum {
 //
 // An event holds when its call with timeout 0 would not answer AGAIN; ended halves are readable and writable for
 // ever, so ask no more for a half whose end you have seen. Asking for WSSTREAM_READABLE lets the message at the head
-// be received whole, up to MAX_MESSAGE_SIZE.
+// be received whole, up to MAX_MESSAGE_SIZE. Inside a message begun with wsstream_read_some it holds once the rest of
+// that is here: wait for WSSTREAM_READABLE_SOME there.
 wsstream_status wsstream_poll(wsstream *stream, uint32_t events, int64_t timeout_ms, uint32_t *out);
 
 // Lets the calls that wait for these events return as if their time had run out.
@@ -1114,7 +1116,8 @@ wsstream_status wsstream_on_closed(wsstream *stream, wsstream_closed_fn callback
 // Ownership: user_data stays the caller's and is handed to the function.
 // Threads:   any, also inside callbacks.
 // Blocking:  waits for the old function if that runs on another thread: hold no lock that it takes.
-// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_BUSY (a call is in the read half), ERR_STATE (freed).
+// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_BUSY (a call is in the read half), ERR_STATE (freed, or inside a message
+//            begun with wsstream_read_some).
 // Lifetime:  user_data until the function has been told the end, or was replaced or removed (inside the function
 //            itself: until it returns), or until on_freed.
 // Since:     0.1

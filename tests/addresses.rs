@@ -4,12 +4,22 @@
 mod names;
 mod support;
 
+use ::wsstream::ffi::aborter::{
+    wsstream_aborter, wsstream_aborter_abort, wsstream_aborter_free, wsstream_aborter_new,
+};
+use ::wsstream::ffi::options::{
+    wsstream_options_free, wsstream_options_new, wsstream_options_set_aborter, wsstream_options_set_text,
+};
+use ::wsstream::ffi::stream::{
+    wsstream, wsstream_free, wsstream_open, wsstream_wait_closed, wsstream_wait_opened,
+};
 use socket2::{Domain, SockRef, Socket, Type};
-use std::io::copy;
+use std::io::{ErrorKind, Read, copy};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::ptr::{null, null_mut};
 use std::time::{Duration, Instant};
 use support::alone::{alone, refuse_threads};
 use support::peer::Peer;
@@ -68,12 +78,9 @@ impl Blackhole {
     /// Returns when somebody knocks, and everything the library's thread did before that is seen.
     fn is_knocked_at(&self) {
         let IpAddr::V4(host) = self.address.ip() else { panic!("an IPv4 address") };
-        let remote = format!("{:08X}:{:04X}", u32::from_ne_bytes(host.octets()), self.address.port());
-        until(|| {
-            let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux lists them");
-            // The third field is the peer; the fourth, 02, is a SYN that was sent.
-            table.lines().any(|line| line.split_whitespace().skip(2).take(2).eq([remote.as_str(), "02"]))
-        });
+        // The peer, and behind it 02: a SYN was sent. The table may be long.
+        let row = format!(" {:08X}:{:04X} 02 ", u32::from_ne_bytes(host.octets()), self.address.port());
+        until(|| std::fs::read_to_string("/proc/net/tcp").expect("Linux lists them").contains(&row));
         Stream::open(&format!("ws://127.0.0.1:{}/", refusing_port())).never_opens();
     }
 }
@@ -116,6 +123,7 @@ fn while_more_lookups_hang_than_may_run_others_still_resolve_and_none_leaves_a_t
     });
 }
 
+// Rows: O06
 #[test]
 fn close_while_resolving_settles_at_once() {
     let hung = hung("closed", 1);
@@ -145,6 +153,7 @@ fn free_while_resolving_settles_at_once() {
     names::release(&name);
 }
 
+// Rows: A05
 #[test]
 fn the_open_timeout_holds_while_resolving() {
     names::hangs("timeout.test", &["127.0.0.1"]);
@@ -156,6 +165,7 @@ fn the_open_timeout_holds_while_resolving() {
     names::release("timeout.test");
 }
 
+// Rows: O03, O05, D09
 #[test]
 fn a_name_without_address_tells_what_the_resolver_says() {
     for (name, number) in
@@ -171,6 +181,7 @@ fn a_name_without_address_tells_what_the_resolver_says() {
     assert_eq!((info.cause, info.phase), (Cause::Name, Phase::Resolve), "{info:?}");
 }
 
+// Rows: O05, D09
 #[test]
 fn a_lookup_that_the_system_refuses_tells_its_errno() {
     for (name, os_error, cause) in
@@ -222,7 +233,7 @@ fn names_below_localhost_are_the_loopback_and_nobody_is_asked() {
 #[test]
 fn a_good_address_wins_behind_one_that_never_answers() {
     alone("a_good_address_wins_behind_one_that_never_answers", || {
-        let hole = Blackhole::new("127.0.0.2", port());
+        let _hole = Blackhole::new("127.0.0.2", port());
         names::resolves("hole-then-good.test", &["127.0.0.2", "127.0.0.1"]);
         // Opens what stays: the internal thread's own, this thread's wake descriptor.
         let stream = Stream::opened(&server().ws_url("/echo"));
@@ -231,9 +242,8 @@ fn a_good_address_wins_behind_one_that_never_answers() {
         let begun = Instant::now();
         let url = at("hole-then-good.test");
         let other = Stream::open(&url);
-        hole.is_knocked_at();
         assert_eq!(other.wait_opened(LATE_MS), Status::Ok);
-        // RFC 8305: the connection attempt delay.
+        // RFC 8305: the connection attempt delay, so the other one was tried before.
         assert!(begun.elapsed() >= Duration::from_millis(250), "{:?}", begun.elapsed());
         // The attempt that has lost was closed.
         until(|| descriptor_count() == before + 1);
@@ -279,6 +289,7 @@ fn both_families_are_tried_in_turns_beginning_with_the_first() {
     }
 }
 
+// Rows: O03, O05, D09
 #[test]
 fn where_every_address_refuses_the_error_and_the_addresses_are_told() {
     let port = refusing_port();
@@ -297,6 +308,7 @@ fn where_every_address_refuses_the_error_and_the_addresses_are_told() {
     assert!(info.detail.len() < 500 && info.detail.contains("and 94 more"), "{info:?}");
 }
 
+// Rows: A05
 #[test]
 fn the_open_timeout_holds_over_resolving_and_connecting() {
     let hole = Blackhole::new("127.0.0.6", 0);
@@ -313,9 +325,10 @@ fn the_open_timeout_holds_over_resolving_and_connecting() {
     assert_eq!((info.cause, info.phase), (Cause::Timeout, Phase::Connect), "{info:?}");
 }
 
+// Rows: O06, A02
 #[test]
-fn close_while_connecting_settles_at_once_and_closes_the_attempts() {
-    alone("close_while_connecting_settles_at_once_and_closes_the_attempts", || {
+fn close_abort_and_free_while_connecting_settle_at_once_and_close_the_attempts() {
+    alone("close_abort_and_free_while_connecting_settle_at_once_and_close_the_attempts", || {
         let hole = Blackhole::new("127.0.0.7", 0);
         names::resolves("closed-hole.test", &["127.0.0.7"]);
         let _opened = Stream::opened(&server().ws_url("/echo"));
@@ -332,6 +345,17 @@ fn close_while_connecting_settles_at_once_and_closes_the_attempts() {
             hole.is_knocked_at();
             stream.free();
             until(|| descriptor_count() == before);
+            let aborter = wsstream_aborter_new();
+            let stream = open_with_aborter(&format!("ws://{host}:{}/", hole.address.port()), aborter);
+            hole.is_knocked_at();
+            // SAFETY: both live until they are freed here.
+            unsafe {
+                wsstream_aborter_abort(aborter);
+                expect_aborted(stream, Phase::Connect);
+                until(|| descriptor_count() == before);
+                wsstream_free(stream);
+                wsstream_aborter_free(aborter);
+            }
         }
     });
 }
@@ -362,6 +386,173 @@ fn the_socket_is_close_on_exec_non_blocking_and_as_the_option_has_it() {
             assert_ne!(flags(libc::F_GETFL) & libc::O_NONBLOCK, 0);
         }
     });
+}
+
+/// An opening that hangs: in which phase, its URL, and a call that returns when it hangs there.
+type Hanging = (Phase, String, Box<dyn FnMut()>);
+
+/// One for each phase.
+fn hanging(word: &str) -> Vec<Hanging> {
+    let name = format!("{word}.test");
+    names::hangs(&name, &["127.0.0.1"]);
+    let url = at(&name);
+    let hole = Blackhole::new("127.0.0.8", 0);
+    let deaf = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut accepted = Vec::new();
+    let (stalled, id) = server().recorded("/handshake?stall=1");
+    vec![
+        (Phase::Resolve, url, Box::new(move || names::is_asked_for(&name))),
+        (Phase::Connect, format!("ws://{}/", hole.address), Box::new(move || hole.is_knocked_at())),
+        (
+            Phase::Tls,
+            format!("wss://{}/", deaf.local_addr().expect("bound")),
+            Box::new(move || {
+                let (mut client, _) = deaf.accept().expect("a client");
+                client.read_exact(&mut [0]).expect("the ClientHello");
+                accepted.push(client);
+            }),
+        ),
+        (Phase::Handshake, stalled, Box::new(move || server().meets(&id))),
+    ]
+}
+
+// Rows: O06
+#[test]
+fn a_close_in_any_phase_of_connecting_settles_at_once() {
+    for (phase, url, mut hangs) in hanging("closed-in-any") {
+        let stream = Stream::open_with(&url, &Options::new());
+        let share = stream.reference();
+        let waiting = Call::blocked(move || share.wait_opened(FOREVER));
+        hangs();
+        assert_eq!((stream.close(999, ""), stream.wait_opened(0)), (Status::Access, Status::Again));
+        assert_eq!(stream.close(4000, "counts for nothing"), Status::Ok);
+        assert_eq!(waiting.join(), Status::Connection);
+        let info = stream.never_opens();
+        assert_eq!((info.cause, info.phase, info.http_status), (Cause::Aborted, phase, 0), "{info:?}");
+        names::release("closed-in-any.test");
+        assert_eq!(stream.close(4001, ""), Status::Ok);
+        assert_eq!(stream.never_opens(), info);
+    }
+}
+
+// Rows: A05, O05, D09
+#[test]
+fn the_open_timeout_holds_in_any_phase_of_connecting() {
+    const TIMEOUT_MS: u64 = 1500;
+    let options = Options::with(option::OPEN_TIMEOUT_MS, TIMEOUT_MS as i64);
+    let begun = Instant::now();
+    let open = |(phase, url, hangs): Hanging| (phase, Stream::open_with(&url, &options), hangs);
+    for (phase, stream, _kept) in hanging("late-in-any").into_iter().map(open).collect::<Vec<_>>() {
+        let info = stream.never_opens();
+        assert!(begun.elapsed() >= Duration::from_millis(TIMEOUT_MS) && begun.elapsed() < LATE);
+        assert_eq!((info.cause, info.phase, info.os_error), (Cause::Timeout, phase, 0), "{info:?}");
+    }
+    names::release("late-in-any.test");
+}
+
+/// Begins to open with an aborter, of which the wrapper knows nothing.
+fn open_with_aborter(url: &str, aborter: *mut wsstream_aborter) -> *mut wsstream {
+    let (ca, mut stream) = (server().pem("ca"), null_mut());
+    let options = wsstream_options_new();
+    // SAFETY: options and aborter live, the texts are readable, and `stream` is a variable of the caller.
+    unsafe {
+        assert_eq!(wsstream_options_set_text(options, option::CA_PEM, ca.as_ptr().cast(), ca.len()), 0);
+        assert_eq!(wsstream_options_set_aborter(options, aborter), 0);
+        assert_eq!(wsstream_open(url.as_ptr().cast(), url.len(), options, &raw mut stream), 0, "{url}");
+        wsstream_options_free(options);
+    }
+    stream
+}
+
+#[track_caller]
+fn expect_aborted(stream: *mut wsstream, phase: Phase) {
+    const ABORTED: i32 = Status::Aborted as i32;
+    let mut out = null();
+    // SAFETY: the stream lives, and `out` is a variable of the caller.
+    let answers = unsafe {
+        let opened = wsstream_wait_opened(stream, LATE_MS);
+        (opened, wsstream_wait_closed(stream, 0, &raw mut out), wsstream_wait_opened(stream, 0))
+    };
+    assert_eq!(answers, (ABORTED, ABORTED, ABORTED), "{phase:?}");
+    // SAFETY: it is set where the stream has ended, and lives as long as that.
+    let info = unsafe { out.as_ref() }.expect("an info");
+    assert_eq!((info.phase, info.cause), (phase as u32, Cause::Aborted as u32));
+    assert_eq!((info.code, info.clean, info.sent_code, info.reason_size), (1006, 0, 0, 0), "{phase:?}");
+}
+
+// Rows: A02
+#[test]
+fn an_abort_in_any_phase_of_connecting_settles_at_once_and_for_ever() {
+    for (phase, url, mut hangs) in hanging("aborted-in-any") {
+        let aborter = wsstream_aborter_new();
+        let stream = open_with_aborter(&url, aborter);
+        hangs();
+        // SAFETY: both live until they are freed here.
+        unsafe {
+            assert_eq!(wsstream_wait_opened(stream, 0), Status::Again as i32, "{phase:?}");
+            wsstream_aborter_abort(aborter);
+            expect_aborted(stream, phase);
+            names::release("aborted-in-any.test");
+            opens_soon(&at("localhost"));
+            expect_aborted(stream, phase);
+            wsstream_free(stream);
+            wsstream_aborter_free(aborter);
+        }
+    }
+}
+
+// Rows: A01, U07
+#[test]
+fn an_aborted_aborter_asks_for_no_name_and_knocks_nowhere() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("does not wait");
+    let port = listener.local_addr().expect("bound").port();
+    names::resolves("not-asked-for.test", &["127.0.0.1"]);
+    let aborter = wsstream_aborter_new();
+    // SAFETY: aborter and streams live until they are freed here.
+    unsafe {
+        wsstream_aborter_abort(aborter);
+        for host in ["127.0.0.1", "localhost", "not-asked-for.test"] {
+            for scheme in ["ws", "wss"] {
+                let stream = open_with_aborter(&format!("{scheme}://{host}:{port}/"), aborter);
+                expect_aborted(stream, Phase::Start);
+                wsstream_free(stream);
+            }
+        }
+        wsstream_aborter_free(aborter);
+    }
+    // What had been asked of the internal thread before would have been done by now.
+    opens_soon(&at("localhost"));
+    assert!(names::lookups("not-asked-for.test").is_empty());
+    assert_eq!(listener.accept().expect_err("nobody").kind(), ErrorKind::WouldBlock);
+}
+
+// Rows: U11, O03
+#[test]
+fn what_the_network_has_against_a_good_url_comes_from_the_latches() {
+    let port = refusing_port();
+    for host in ["127.0.0.1", "[::1]", "0.0.0.0", "255.255.255.255", "127.0.0.1:0", "localhost"] {
+        for scheme in ["ws", "wss"] {
+            let port = if host.ends_with(":0") { String::new() } else { format!(":{port}") };
+            let info = Stream::open(&format!("{scheme}://{host}{port}/")).never_opens();
+            assert_eq!((info.cause, info.phase), (Cause::System, Phase::Connect), "{host}: {info:?}");
+            assert_ne!(info.os_error, 0, "{host}: {info:?}");
+        }
+    }
+}
+
+// Rows: U11, O03
+#[test]
+fn a_host_that_the_url_allows_and_no_certificate_can_name_comes_from_the_latches() {
+    let long = "a".repeat(64);
+    let longer = "a.".repeat(130) + "test";
+    for host in ["a..b", "a!b", "a*b", "a_b", "-", "~", "a,b", ".", "localhost..", &long, &longer] {
+        names::fails(host, libc::EAI_NONAME);
+        for scheme in ["ws", "wss"] {
+            let opened = Stream::try_open(&format!("{scheme}://{host}/"), None);
+            opened.unwrap_or_else(|status| panic!("{scheme}://{host}/: {status:?}")).never_opens();
+        }
+    }
 }
 
 /// A path that is removed with its folder.
@@ -421,6 +612,7 @@ fn a_stream_over_a_unix_socket_is_like_any_other() {
     assert!(names::lookups("host-of-unix.test").is_empty());
 }
 
+// Rows: O03, O05, D09
 #[test]
 fn a_unix_socket_that_cannot_be_connected_to_tells_errno_and_path() {
     let folder = Folder::new("refused");

@@ -1,14 +1,25 @@
 //! What bounds memory and time where nobody reads: backpressure, control frames, streams without number.
 
+#[path = "support/halves.rs"]
+mod calls;
 mod support;
 
+use calls::{connected, connected_with, statistics};
 use std::io::{ErrorKind, Read, Write};
-use std::time::Duration;
-use support::peer::{Peer, Socket, frame};
-use support::{BINARY, Call, FOREVER, Options, READABLE, Status, Stream, option, server, thread_count};
+use std::time::{Duration, Instant};
+use support::peer::{Connection, Peer, Socket, frame};
+use support::{
+    BINARY, CLOSED, Call, FOREVER, Options, READABLE, Status, Stream, TEXT, WRITABLE, option, server,
+    thread_count,
+};
 
 /// How much a socket pair can hold beside the library: both buffers at their largest.
 const SYSTEM: usize = 12 << 20;
+
+/// A binary message of sevens in one frame.
+fn sevens(size: usize) -> Vec<u8> {
+    [&[0x82, 127], &(size as u64).to_be_bytes()[..], &vec![7; size]].concat()
+}
 
 /// Sends messages of one KiB until the client takes no more for a while; how many bytes it took.
 fn flood(socket: &mut Socket, limit: usize) -> usize {
@@ -25,6 +36,7 @@ fn flood(socket: &mut Socket, limit: usize) -> usize {
     sent
 }
 
+// Rows: B02
 #[test]
 fn a_peer_that_floods_is_stopped_while_nobody_reads_and_nothing_is_lost() {
     let peer = Peer::of_scheme(None);
@@ -49,6 +61,92 @@ fn a_peer_that_floods_is_stopped_while_nobody_reads_and_nothing_is_lost() {
     reads.join();
 }
 
+// Rows: B02, B03
+#[test]
+fn sixteen_mebibytes_are_not_swallowed_while_nobody_reads_for_two_seconds() {
+    let (stream, mut connection) = connected();
+    let until = Instant::now() + Duration::from_secs(2);
+    let all = sevens(1 << 20).repeat(16);
+    let mut sent = 0;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        connection.socket.set_write_timeout(Some(left)).unwrap();
+        if let Ok(size) = connection.socket.write(&all[sent..]) {
+            sent += size;
+        }
+        assert!(sent < all.len(), "all of it was swallowed");
+    }
+    assert!(statistics(&stream).unread <= 512 << 10, "what is not with the system is within the mark");
+    let reads = Call::begun(move || {
+        for _ in 0..16 {
+            let message = stream.read(FOREVER).unwrap();
+            assert!(message.bytes().len() == 1 << 20 && message.bytes().iter().all(|byte| *byte == 7));
+        }
+    });
+    connection.socket.set_write_timeout(Some(Duration::from_secs(60))).unwrap();
+    connection.socket.write_all(&all[sent..]).unwrap();
+    connection.socket.flush().unwrap();
+    reads.join();
+}
+
+// Rows: W07, B06
+#[test]
+fn eight_mebibytes_to_a_peer_that_does_not_read_are_pending_until_it_does() {
+    let size = 8 << 20;
+    for timeout in [0, 50, FOREVER] {
+        let (stream, mut connection) = connected();
+        let share = stream.reference();
+        let started = Instant::now();
+        let mut write = None;
+        if timeout == FOREVER {
+            write = Some(Call::blocked(move || share.write(BINARY, &vec![7; size], FOREVER)));
+        } else {
+            assert_eq!(stream.write(BINARY, &vec![7; size], timeout), Status::Queued);
+            assert!(started.elapsed().as_millis() >= timeout as u128);
+            assert_eq!((stream.write(TEXT, b"x", 0), stream.flush(0)), (Status::Again, Status::Again));
+        }
+        assert_eq!(stream.poll(WRITABLE, 20), Err(Status::Again));
+        assert!(write.as_ref().is_none_or(|write| !write.is_finished()));
+        assert_eq!(take(&mut connection, size).0, size);
+        if let Some(write) = write {
+            assert_eq!(write.join(), Status::Ok);
+        }
+        assert_eq!(stream.write(TEXT, b"x", FOREVER), Status::Ok, "the peer has read");
+    }
+}
+
+// Rows: W08, B06
+#[test]
+fn at_most_one_message_is_held_above_the_mark() {
+    let mark = 64 << 10;
+    let (stream, mut connection) = connected_with(&Options::with(option::WRITE_BUFFER_SIZE, mark as i64));
+    let unsent = || usize::try_from(statistics(&stream).unsent).unwrap();
+    let (mut taken, mut refused) = (0, 0);
+    let mut sizes = [1000, 300_000, 1 << 20, 70_000].into_iter().cycle();
+    while refused < 5 {
+        let size = sizes.next().unwrap();
+        match stream.write(BINARY, &vec![7; size], 0) {
+            Status::Ok => assert!(unsent() <= mark, "it was told that there is room"),
+            Status::Queued => {}
+            status => {
+                assert_eq!(status, Status::Again);
+                refused += 1;
+                // What the system takes meanwhile makes it less.
+                assert!(stream.poll(WRITABLE, 20) == Ok(WRITABLE) || unsent() > mark);
+                continue;
+            }
+        }
+        assert!(unsent() <= mark + size + 14, "{} of a message of {size}", unsent());
+        (taken, refused) = (taken + size, 0);
+    }
+    assert!(taken < SYSTEM);
+    assert_eq!(take(&mut connection, taken).0, taken);
+}
+
+// Rows: B02, B04
 #[test]
 fn a_message_above_the_mark_is_held_to_the_mark_until_somebody_asks() {
     let peer = Peer::of_scheme(None);
@@ -56,7 +154,7 @@ fn a_message_above_the_mark_is_held_to_the_mark_until_somebody_asks() {
     let stream = Stream::open_with(&peer.url(), &options);
     let mut connection = peer.open();
     let size = 32 << 20;
-    let message = frame(0x82, &vec![7; size]);
+    let message = sevens(size);
     connection.socket.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
     let mut sent = 0;
     while let Ok(count) = connection.socket.write(&message[sent..]) {
@@ -69,6 +167,7 @@ fn a_message_above_the_mark_is_held_to_the_mark_until_somebody_asks() {
     assert_eq!(read.join(), Ok(size));
 }
 
+// Rows: D05, B05
 #[test]
 fn pings_are_answered_in_order_when_nobody_reads() {
     let (url, id) = server().recorded("/ping?n=20&payload=p&close=4000");
@@ -78,6 +177,28 @@ fn pings_are_answered_in_order_when_nobody_reads() {
     assert_eq!(record.count("pong"), 20);
 }
 
+// Rows: D05, B05, R05
+#[test]
+fn a_ping_is_answered_below_the_mark_and_waits_behind_the_data_beyond_it() {
+    let (stream, mut connection) = connected_with(&Options::with(option::READ_BUFFER_SIZE, 4096));
+    let message = frame(0x82, &[7; 500]);
+    connection.send(&[message.repeat(3), frame(0x89, b"below")].concat());
+    let pong = connection.receive().expect("a pong");
+    assert_eq!((pong.first, pong.payload.as_slice()), (0x8A, &b"below"[..]));
+    connection.send(&[message.repeat(30), frame(0x89, b"beyond"), frame(0x89, b"further")].concat());
+    assert_eq!(stream.poll(CLOSED, 50), Err(Status::Again), "time for the internal thread to go wrong");
+    assert_eq!(statistics(&stream).pings_received, 1);
+    for _ in 0..33 {
+        assert_eq!(stream.read(FOREVER).unwrap().bytes().len(), 500);
+    }
+    // Nobody reads: the internal thread goes on below the mark.
+    for payload in [&b"beyond"[..], b"further"] {
+        assert_eq!(connection.receive().expect("a pong").payload, payload);
+    }
+    assert_eq!(stream.refused_read(0), Status::Again);
+}
+
+// Rows: R05, D05
 #[test]
 fn pings_are_answered_while_a_reader_a_poll_or_a_wait_is_blocked() {
     for how in ["read", "poll", "closed"] {
@@ -102,6 +223,7 @@ fn pings_are_answered_while_a_reader_a_poll_or_a_wait_is_blocked() {
     }
 }
 
+// Rows: D05
 #[test]
 fn pings_are_answered_within_moments_after_a_read_has_returned() {
     let peer = Peer::of_scheme(None);
@@ -121,8 +243,18 @@ fn pings_are_answered_within_moments_after_a_read_has_returned() {
     }
 }
 
+/// Takes so many bytes of messages; how many came, and how often a frame of another kind.
+fn take(connection: &mut Connection, size: usize) -> (usize, usize) {
+    let (mut received, mut others) = (0, 0);
+    while received < size {
+        let frame = connection.receive().expect("a frame");
+        if frame.first & 0x0F < 8 { received += frame.payload.len() } else { others += 1 }
+    }
+    (received, others)
+}
+
 /// What a client that had no room sends: the bytes of its messages, its pongs, whether its Close came.
-fn drain(connection: &mut support::peer::Connection, pongs_max: usize) -> (usize, Vec<u8>, bool) {
+fn drain(connection: &mut Connection, pongs_max: usize) -> (usize, Vec<u8>, bool) {
     let (mut received, mut pongs) = (0, Vec::new());
     while pongs.len() < pongs_max {
         let frame = connection.receive().expect("a frame");
@@ -135,6 +267,7 @@ fn drain(connection: &mut support::peer::Connection, pongs_max: usize) -> (usize
     (received, pongs, false)
 }
 
+// Rows: D05
 #[test]
 fn of_pings_to_a_peer_that_takes_nothing_the_last_sixteen_are_answered() {
     for closes in [false, true] {
@@ -159,6 +292,7 @@ fn of_pings_to_a_peer_that_takes_nothing_the_last_sixteen_are_answered() {
     }
 }
 
+// Rows: D05
 #[test]
 fn a_pong_goes_between_the_frames_of_a_message_that_is_being_written() {
     let peer = Peer::of_scheme(None);

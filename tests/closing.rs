@@ -12,66 +12,111 @@ fn echoes(stream: &Stream) {
     stream.reads_text("still here");
 }
 
+/// 123 bytes, the most that a Close has room for, in characters of one to four bytes.
+fn longest_reasons() -> Vec<String> {
+    let units = ["r", "é", "€", "😀"];
+    units.map(|unit| unit.repeat(123 / unit.len()) + &"x".repeat(123 % unit.len())).into()
+}
+
+// Rows: C05, C08, C09, C10, C11, K01, K02
 #[test]
 fn close_sends_its_code_and_reason_and_the_answer_is_told() {
-    let long = "é".repeat(61) + "x";
-    for (code, reason, wire) in [
-        (1000, "", ("1000", "")),
-        (3000, "bye", ("3000", "bye")),
-        (4999, "ähm", ("4999", "ähm")),
-        (NO_CODE, "", ("none", "")),
-        (NO_CODE, "why", ("1000", "why")),
-        (4000, long.as_str(), ("4000", long.as_str())),
-    ] {
+    let mut cases = vec![
+        (1000, String::new(), (1000, "")),
+        (3000, String::new(), (3000, "")),
+        (3000, "bye".to_owned(), (3000, "bye")),
+        (4999, "a\0\u{feff}ähm".to_owned(), (4999, "a\0\u{feff}ähm")),
+        (NO_CODE, String::new(), (1005, "")),
+        (NO_CODE, "why".to_owned(), (1000, "why")),
+    ];
+    let long = longest_reasons();
+    cases.extend(long.iter().map(|reason| (4000, reason.clone(), (4000, reason.as_str()))));
+    cases.extend(long.iter().map(|reason| (NO_CODE, reason.clone(), (1000, reason.as_str()))));
+    for (code, reason, (wire_code, wire_reason)) in cases {
         let (url, id) = server().recorded("/echo");
         let stream = Stream::opened(&url);
-        assert_eq!(stream.close(code, reason), Status::Ok);
+        assert_eq!(stream.close(code, &reason), Status::Ok);
         let info = stream.closed_cleanly();
-        let expected = if wire.0 == "none" { 1005 } else { wire.0.parse().unwrap() };
-        assert_eq!((info.code, info.reason.as_str()), (expected, wire.1));
-        assert_eq!((info.sent_code, info.initiator), (expected, Initiator::Local));
+        assert_eq!((info.code, info.reason.as_str()), (wire_code, wire_reason));
+        assert_eq!((info.sent_code, info.initiator), (wire_code, Initiator::Local));
         let record = server().record(&id).lawful();
-        assert_eq!(record.close(), wire);
         assert_eq!(record.end, "fin");
+        let body = match wire_code {
+            1005 => Vec::new(),
+            _ => [&wire_code.to_be_bytes(), wire_reason.as_bytes()].concat(),
+        };
+        let [close] = record.frames.as_slice() else { panic!("one frame: {}", record.text) };
+        assert_eq!((close.opcode.as_str(), close.size), ("close", body.len()), "{}", record.text);
+        assert_eq!(close.payload, body[..body.len().min(64)], "{}", record.text);
     }
 }
 
+/// Every code there is, and reasons of every sort: what is refused, and with which status. `good`: what close answers
+/// to what may be sent, where that is to be tried.
+#[track_caller]
+fn judges_arguments(state: &str, stream: &Stream, good: Option<Status>) {
+    let too_long: Vec<String> = longest_reasons().into_iter().map(|reason| reason + "x").collect();
+    for code in (-70..70_000).chain([i32::MIN, i32::MAX, 1 << 24, (1 << 16) + 1000, 1000 - (1 << 16)]) {
+        let expected = match code {
+            NO_CODE | 1000 | 3000..=4999 => Status::Ok,
+            0..=65535 => Status::Access,
+            _ => Status::Argument,
+        };
+        if expected != Status::Ok {
+            assert_eq!(stream.close(code, ""), expected, "{state}: {code}");
+            assert_eq!(stream.close(code, &too_long[0]), expected, "{state}: the code comes first: {code}");
+            continue;
+        }
+        for reason in &too_long {
+            assert_eq!(stream.close(code, reason), Status::Syntax, "{state}: {code} {reason}");
+        }
+        if let Some(good) = good {
+            assert_eq!(stream.close(code, ""), good, "{state}: {code}");
+        }
+    }
+    for bytes in
+        [&b"\xFF"[..], b"a\xC3", b"\xED\xA0\x80", b"\xC0\x80", &[b"r".repeat(124), vec![0xFF]].concat()]
+    {
+        assert_eq!(stream.close_bytes(1000, bytes), Status::Argument, "{state}: no UTF-8");
+        assert_eq!(stream.close_bytes(999, bytes), Status::Argument, "{state}: no UTF-8 and a bad code");
+    }
+    for reason in longest_reasons() {
+        if let Some(good) = good {
+            assert_eq!(stream.close(NO_CODE, &reason), good, "{state}: {reason}");
+        }
+    }
+}
+
+// Rows: C01, C03, C04, C05, C06
 #[test]
-fn an_empty_close_frame_has_an_empty_body() {
-    let (url, id) = server().recorded("/echo");
+fn close_judges_its_arguments_in_every_state_and_what_is_refused_changes_nothing() {
+    let connecting = Stream::open(&server().url("/handshake?stall=1"));
+    judges_arguments("connecting", &connecting, None);
+    assert_eq!(connecting.wait_opened(0), Status::Again, "still connecting");
+    assert_eq!(connecting.wait_closed(0).0, Status::Again, "still connecting");
+    let (url, id) = server().recorded("/close_reply?delay_ms=300");
     let stream = Stream::opened(&url);
-    assert_eq!(stream.close(NO_CODE, ""), Status::Ok);
-    stream.closed_cleanly();
-    assert_eq!(server().record(&id).lawful().frames[0].size, 0);
-}
-
-#[test]
-fn close_refuses_bad_arguments_in_order_and_leaves_the_stream_alone() {
-    let stream = Stream::opened(&server().url("/echo"));
-    let too_long = "x".repeat(124);
-    let check = |stream: &Stream| {
-        for code in [-2, 65536, 70000, i32::MAX, i32::MIN] {
-            assert_eq!(stream.close(code, ""), Status::Argument, "{code}");
-            assert_eq!(stream.close(code, &too_long), Status::Argument, "{code}");
-        }
-        assert_eq!(stream.close_bytes(999, &[0xFF]), Status::Argument);
-        for code in [0, 999, 1001, 1005, 1006, 1011, 1015, 2999, 5000, 65535] {
-            assert_eq!(stream.close(code, ""), Status::Access, "{code}");
-            assert_eq!(stream.close(code, &too_long), Status::Access, "{code}");
-        }
-        for code in [NO_CODE, 1000, 3000, 4999] {
-            assert_eq!(stream.close(code, &too_long), Status::Syntax, "{code}");
-            assert_eq!(stream.close(code, &"ä".repeat(62)), Status::Syntax, "{code}");
-        }
-    };
-    check(&stream);
+    judges_arguments("open", &stream, None);
     echoes(&stream);
-    assert_eq!(stream.close(1000, ""), Status::Ok);
-    check(&stream);
-    stream.closed_cleanly();
-    check(&stream);
+    assert_eq!(stream.close(4000, "good"), Status::Ok);
+    judges_arguments("closing", &stream, Some(Status::Ok));
+    assert_eq!((stream.closed_cleanly().code, stream.closed_cleanly().reason.as_str()), (4000, "good"));
+    judges_arguments("closed", &stream, Some(Status::Ok));
+    let held = stream.reference();
+    stream.free();
+    judges_arguments("freed", &held, Some(Status::State));
+    assert_eq!(server().record(&id).lawful().count("close"), 1);
+    let failed = Stream::opened(&server().url("/abrupt"));
+    let info = failed.closed_uncleanly();
+    judges_arguments("failed", &failed, Some(Status::Ok));
+    assert_eq!(failed.closed_uncleanly(), info);
+    let refused = Stream::open(&server().url("/handshake?status=404"));
+    let info = refused.never_opens();
+    judges_arguments("never opened", &refused, Some(Status::Ok));
+    assert_eq!(refused.never_opens(), info);
 }
 
+// Rows: C14
 #[test]
 fn a_second_close_does_nothing_and_the_first_code_stays() {
     let (url, id) = server().recorded("/echo");
@@ -84,6 +129,7 @@ fn a_second_close_does_nothing_and_the_first_code_stays() {
     assert_eq!((record.close(), record.count("close")), (("4001", "first"), 1));
 }
 
+// Rows: C13, C19, D01
 #[test]
 fn close_ends_writing_at_once_and_for_ever() {
     let stream = Stream::opened(&server().url("/echo"));
@@ -97,6 +143,7 @@ fn close_ends_writing_at_once_and_for_ever() {
     }
 }
 
+// Rows: C16, C17
 #[test]
 fn what_was_written_goes_out_before_the_close() {
     let token = server().token();
@@ -118,6 +165,7 @@ fn what_was_written_goes_out_before_the_close() {
     );
 }
 
+// Rows: C20
 #[test]
 fn a_read_that_waits_when_close_is_called_goes_on_waiting_and_ends_with_done() {
     let stream = Stream::opened(&server().url("/close_reply?delay_ms=100"));
@@ -130,6 +178,7 @@ fn a_read_that_waits_when_close_is_called_goes_on_waiting_and_ends_with_done() {
     assert_eq!(stream.refused_read(FOREVER), Status::Done);
 }
 
+// Rows: C20, K16, D03, D04
 #[test]
 fn a_peer_that_does_not_answer_is_given_up_after_the_close_timeout() {
     for query in ["missing=1", "missing=1&end=stall"] {
@@ -145,6 +194,7 @@ fn a_peer_that_does_not_answer_is_given_up_after_the_close_timeout() {
     }
 }
 
+// Rows: K07
 #[test]
 fn a_peer_that_drops_instead_of_answering_settles_with_1006() {
     for end in ["fin", "close"] {
@@ -156,6 +206,7 @@ fn a_peer_that_drops_instead_of_answering_settles_with_1006() {
     }
 }
 
+// Rows: K02, K03
 #[test]
 fn the_peers_code_and_reason_are_told_when_they_differ_from_ours() {
     let stream = Stream::opened(&server().url("/close_reply?code=4567&reason=other"));
@@ -168,6 +219,7 @@ fn the_peers_code_and_reason_are_told_when_they_differ_from_ours() {
     assert_eq!((info.code, info.reason.as_str(), info.sent_code), (1005, "", 4000));
 }
 
+// Rows: K01, K09, D07
 #[test]
 fn a_close_of_the_peer_is_answered_with_its_code_and_is_clean_whatever_the_code() {
     for code in ["1000", "1001", "1003", "1008", "1011", "1012", "1013", "1014", "3000", "4567", "4999"] {
@@ -183,6 +235,7 @@ fn a_close_of_the_peer_is_answered_with_its_code_and_is_clean_whatever_the_code(
     }
 }
 
+// Rows: K02
 #[test]
 fn a_close_without_code_is_1005_and_answered_with_an_empty_one() {
     let (url, id) = server().recorded("/close");
@@ -191,6 +244,7 @@ fn a_close_without_code_is_1005_and_answered_with_an_empty_one() {
     assert_eq!(server().record(&id).lawful().close().0, "none");
 }
 
+// Rows: K10
 #[test]
 fn a_reason_comes_byte_by_byte_with_its_mark_and_its_nul() {
     for (bytes, reason) in [("efbbbfc3a4", "\u{feff}ä"), ("610062", "a\0b"), ("f09f9880", "😀")] {
@@ -199,6 +253,7 @@ fn a_reason_comes_byte_by_byte_with_its_mark_and_its_nul() {
     }
 }
 
+// Rows: K15, D12
 #[test]
 fn a_close_that_may_not_be_sent_fails_the_connection() {
     let codes = ["0", "1", "999", "1004", "1005", "1006", "1015", "1016", "2000", "2999", "5000", "65535"];
@@ -218,6 +273,7 @@ fn a_close_that_may_not_be_sent_fails_the_connection() {
     }
 }
 
+// Rows: K06, K14
 #[test]
 fn an_end_of_tcp_without_close_settles_with_1006() {
     for (end, cause) in [("fin", Cause::Truncated), ("close", Cause::Truncated), ("reset", Cause::System)] {
@@ -238,6 +294,7 @@ fn an_end_of_tcp_without_close_settles_with_1006() {
     }
 }
 
+// Rows: D02, D03
 #[test]
 fn messages_before_the_peers_close_are_delivered_although_nobody_read_them_in_time() {
     let stream = Stream::opened(&server().url("/count?n=50&close=4000"));
@@ -250,6 +307,7 @@ fn messages_before_the_peers_close_are_delivered_although_nobody_read_them_in_ti
     assert_eq!(stream.refused_read(FOREVER), Status::Done);
 }
 
+// Rows: D02
 #[test]
 fn a_close_behind_more_than_the_read_buffer_waits_for_a_reader() {
     let options = Options::with(option::READ_BUFFER_SIZE, 4096);
@@ -263,6 +321,7 @@ fn a_close_behind_more_than_the_read_buffer_waits_for_a_reader() {
     assert_eq!(stream.closed_cleanly().code, 1000);
 }
 
+// Rows: K06
 #[test]
 fn an_unclean_end_discards_what_was_not_read() {
     for end in ["fin", "reset"] {
@@ -273,6 +332,7 @@ fn an_unclean_end_discards_what_was_not_read() {
     }
 }
 
+// Rows: C21, C22, D03
 #[test]
 fn close_keeps_what_came_before_and_drops_what_comes_later() {
     let messages = frame(0x81, b"kept").repeat(3);
@@ -284,9 +344,10 @@ fn close_keeps_what_came_before_and_drops_what_comes_later() {
     for _ in 0..3 {
         assert_eq!(stream.read(0).expect("kept").text(), "kept");
     }
-    assert!(matches!(stream.read(0), Err(Status::Done)) || stream.refused_read(0) == Status::Done);
+    assert_eq!(stream.refused_read(0), Status::Done);
 }
 
+// Rows: D14
 #[test]
 fn close_drops_the_message_that_is_half_received() {
     let begun = frame(0x01, b"half");
@@ -297,6 +358,7 @@ fn close_drops_the_message_that_is_half_received() {
     assert_eq!(stream.refused_read(0), Status::Done);
 }
 
+// Rows: C23, D03
 #[test]
 fn close_reads_on_past_the_mark_until_the_peers_close() {
     let options = Options::with(option::READ_BUFFER_SIZE, 4096);
@@ -354,11 +416,13 @@ fn meets_a_close_while_writing(large: usize) -> bool {
     true
 }
 
+// Rows: K05, K08, D02, D07, D13
 #[test]
 fn a_close_of_the_peer_during_a_write_is_unclean_with_its_code() {
     assert!((0..20).any(|_| meets_a_close_while_writing(32 << 20)), "the Close always came first");
 }
 
+// Rows: K05, K08, D13
 #[test]
 fn a_close_of_the_peer_behind_a_queued_write_is_unclean_with_its_code() {
     let bytes = close_frame(4567);
@@ -382,6 +446,7 @@ fn a_close_of_the_peer_behind_a_queued_write_is_unclean_with_its_code() {
     assert!(met);
 }
 
+// Rows: K05, K08, D07, D13
 #[test]
 fn a_close_of_the_peer_inside_an_open_message_is_unclean_with_its_code() {
     let url = server().url("/close?code=4567&after=1");
@@ -395,6 +460,7 @@ fn a_close_of_the_peer_inside_an_open_message_is_unclean_with_its_code() {
     assert_eq!(stream.write_some(TEXT, b"end", support::FIN, 0), Status::State);
 }
 
+// Rows: D13
 #[test]
 fn messages_gathered_by_more_are_finished_when_the_peers_close_comes() {
     for _ in 0..20 {

@@ -92,6 +92,7 @@ fn readable_with_an_echo_never_misses_a_message() {
     }
 }
 
+// Rows: B04
 #[test]
 fn readable_asks_for_the_whole_message_above_the_mark() {
     let options = Options::with(option::READ_BUFFER_SIZE, 1000);
@@ -102,6 +103,7 @@ fn readable_asks_for_the_whole_message_above_the_mark() {
     }
 }
 
+// Rows: R01, B04
 #[test]
 fn a_part_of_a_message_is_readable_some_and_not_readable() {
     let stream = Stream::opened(&server().url(&format!("/raw?hex={}&end=echo", frame(0x01, b"part"))));
@@ -111,6 +113,7 @@ fn a_part_of_a_message_is_readable_some_and_not_readable() {
     assert_eq!(stream.refused_read(0), Status::Again);
 }
 
+// Rows: W06, B06
 #[test]
 fn writable_ceases_without_room_and_comes_back() {
     let token = server().token();
@@ -124,6 +127,9 @@ fn writable_ceases_without_room_and_comes_back() {
     server().release(&token);
     assert_eq!((first.join(), second.join()), (Ok(WRITABLE), Ok(WRITABLE)));
     assert_eq!(stream.write(TEXT, b"room", 0), Status::Ok);
+    assert_eq!(stream.poll(WRITABLE, FOREVER), Ok(WRITABLE));
+    let any = stream.write(BINARY, &vec![0; LARGE], 0);
+    assert!(matches!(any, Status::Ok | Status::Queued), "a write of any size: {any:?}");
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! The read half: whole messages by reference, in order, and what the peer may not send.
 
+#[path = "support/halves.rs"]
+mod calls;
 mod support;
 
+use calls::{connected, read_some};
 use support::{
     BINARY, CLOSED, Call, Cause, FIN, FOREVER, Options, READABLE, Status, Stream, TEXT, close_frame,
-    counted_text, frame, option, pattern, server,
+    counted_text, frame, option, pattern, peer, server,
 };
 
+// Rows: R02, R04, W20
 #[test]
 fn text_and_binary_come_back_as_they_went_in_order() {
     let stream = Stream::opened(&server().url("/echo"));
@@ -33,6 +37,7 @@ fn text_and_binary_come_back_as_they_went_in_order() {
     }
 }
 
+// Rows: R01, R04, R05
 #[test]
 fn fragments_become_one_message_with_control_frames_between_them() {
     let ping = frame(0x89, b"now");
@@ -60,6 +65,7 @@ fn fragments_become_one_message_with_control_frames_between_them() {
     assert!(record.frames.iter().filter(|frame| frame.opcode == "pong").all(|frame| frame.payload == b"now"));
 }
 
+// Rows: R01
 #[test]
 fn messages_one_byte_at_a_time_are_whole() {
     let parts = [frame(0x81, "häh".as_bytes()), frame(0x82, &pattern(300)), close_frame(1000)];
@@ -69,6 +75,7 @@ fn messages_one_byte_at_a_time_are_whole() {
     assert_eq!(stream.refused_read(FOREVER), Status::Done);
 }
 
+// Rows: R01
 #[test]
 fn a_large_message_comes_whole_in_one_frame_and_in_many() {
     for query in ["", "&frame=1000", "&frame=70000"] {
@@ -90,6 +97,19 @@ fn a_large_message_comes_whole_in_one_frame_and_in_many() {
 }
 
 #[test]
+fn a_negative_time_is_for_ever_and_the_longest_is_long() {
+    let stream = Stream::opened(&server().url("/echo"));
+    for timeout in [-2, i64::MIN, i64::MAX, i64::MAX / 1000] {
+        let share = stream.reference();
+        let read = Call::blocked(move || share.read(timeout).map(|message| message.text().to_owned()));
+        assert!(!read.is_finished(), "{timeout}");
+        assert_eq!(stream.write(TEXT, b"at last", timeout), Status::Ok);
+        assert_eq!(read.join().unwrap(), "at last");
+        assert_eq!(stream.flush(timeout), Status::Ok);
+    }
+}
+
+#[test]
 fn reads_that_find_nothing_answer_again_and_take_nothing() {
     let stream = Stream::opened(&server().url("/echo"));
     assert_eq!(stream.refused_read(0), Status::Again);
@@ -101,6 +121,91 @@ fn reads_that_find_nothing_answer_again_and_take_nothing() {
     assert_eq!(stream.refused_read(0), Status::Again);
 }
 
+// Rows: R01, B04
+#[test]
+fn a_message_in_fragments_is_delivered_with_its_last_and_not_before() {
+    let (stream, mut connection) = connected();
+    let share = stream.reference();
+    let read = Call::blocked(move || share.read(FOREVER).map(|message| message.text().to_owned()));
+    for (first, part) in [(0x01, &b"one, "[..]), (0x00, b""), (0x00, b"two, ")] {
+        connection.send(&peer::frame(first, part));
+        connection.send(&peer::frame(0x89, b"seen"));
+        assert_eq!(connection.receive().expect("a pong").payload, b"seen");
+        assert!(!read.is_finished());
+    }
+    connection.send(&peer::frame(0x80, b"three"));
+    assert_eq!(read.join().unwrap(), "one, two, three");
+    connection.send(&[peer::frame(0x01, b"half"), peer::frame(0x89, b"seen")].concat());
+    assert_eq!(connection.receive().expect("a pong").payload, b"seen");
+    assert_eq!((stream.refused_read(0), stream.refused_read(5)), (Status::Again, Status::Again));
+    assert_eq!(stream.read_many(0, 3).err(), Some(Status::Again));
+}
+
+#[test]
+fn reads_that_ran_out_of_time_lose_nothing() {
+    let texts: Vec<String> = (0..30).map(|index| format!("{index} ").repeat(index)).collect();
+    let parts: Vec<String> = texts
+        .iter()
+        .map(|text| {
+            let (begin, end) = text.as_bytes().split_at(text.len() / 2);
+            frame(0x01, begin) + &frame(0x89, b"p") + &frame(0x80, end)
+        })
+        .collect();
+    let stream =
+        Stream::opened(&server().url(&format!("/raw?hex={}&split=1", parts.concat() + &close_frame(1000))));
+    let (mut seen, mut begun, mut turn) = (Vec::new(), String::new(), 0);
+    loop {
+        turn += 1;
+        let answer = match turn % 4 {
+            // Inside a message that was begun in parts only the next part is to be had.
+            0 => read_some(&stream, 7, turn % 3).map(|part| {
+                begun.push_str(std::str::from_utf8(&part.bytes).unwrap());
+                if part.fin {
+                    seen.push(std::mem::take(&mut begun));
+                }
+            }),
+            1 => stream.read_many(turn % 3, 2).map(|messages| {
+                seen.extend(messages.iter().map(|message| message.text().to_owned()));
+            }),
+            _ => stream.read(turn % 3).map(|message| seen.push(message.text().to_owned())),
+        };
+        match answer {
+            Ok(()) | Err(Status::Again) => {}
+            Err(Status::State) => assert!(turn % 4 != 0 && !begun.is_empty()),
+            Err(status) => break assert_eq!(status, Status::Done),
+        }
+    }
+    assert_eq!(seen, texts);
+}
+
+// Rows: R09, B04
+#[test]
+fn a_read_buffer_of_one_byte_delivers_everything() {
+    let options = Options::with(option::READ_BUFFER_SIZE, 1);
+    let stream = Stream::opened_with(&server().url("/count?n=20&size=5000&frame=700"), &options);
+    assert_eq!(stream.wait_closed(20).0, Status::Again, "the Close is behind what nobody reads");
+    for index in 0..20 {
+        let expected = counted_text(index, 5000);
+        match index % 3 {
+            0 => assert_eq!(stream.read(FOREVER).unwrap().bytes(), expected),
+            1 => assert_eq!(stream.read_many(FOREVER, 1).unwrap()[0].bytes(), expected),
+            _ => {
+                let mut bytes = Vec::new();
+                while let Ok(part) = read_some(&stream, 100, FOREVER) {
+                    bytes.extend(part.bytes);
+                    if part.fin {
+                        break;
+                    }
+                }
+                assert_eq!(bytes, expected);
+            }
+        }
+    }
+    assert_eq!(stream.closed_cleanly().code, 1000);
+    assert_eq!(stream.refused_read(FOREVER), Status::Done);
+}
+
+// Rows: R05
 #[test]
 fn a_ping_wakes_no_read() {
     let (url, id) = server().recorded("/ping?n=5&payload=p");
@@ -111,6 +216,26 @@ fn a_ping_wakes_no_read() {
     assert!(!read.is_finished());
     stream.writes_text("hi");
     assert_eq!(read.join().unwrap(), "hi");
+}
+
+// Rows: R05
+#[test]
+fn pings_and_pongs_are_no_messages_for_anybody() {
+    let (stream, mut connection) = connected();
+    let both = READABLE | 16;
+    for _ in 0..10 {
+        connection.send(&[peer::frame(0x89, b"ping"), peer::frame(0x8A, b"unasked")].concat());
+        assert_eq!(connection.receive().expect("a pong").payload, b"ping");
+        assert_eq!(
+            (stream.refused_read(0), stream.read_many(0, 2).err()),
+            (Status::Again, Some(Status::Again))
+        );
+        assert_eq!(
+            (read_some(&stream, 9, 0), read_some(&stream, 0, 1)),
+            (Err(Status::Again), Err(Status::Again))
+        );
+        assert_eq!(stream.poll(both, 0), Err(Status::Again));
+    }
 }
 
 #[test]
@@ -131,12 +256,17 @@ fn read_many_takes_what_is_there_without_waiting() {
     assert_eq!(stream.read_many(FOREVER, 4).err(), Some(Status::Done));
 }
 
+// Rows: R06, R09, D02, D03
 #[test]
 fn read_many_gives_all_that_was_received_ahead() {
     let stream = Stream::opened(&server().url("/count?n=50"));
     stream.closed_cleanly();
-    let taken = stream.read_many(0, 100).unwrap();
-    assert_eq!(taken.len(), 50);
+    let mut taken = Vec::new();
+    for (capacity, count) in [(1, 1), (20, 20), (28, 28), (100, 1)] {
+        let messages = stream.read_many(0, capacity).unwrap();
+        assert_eq!(messages.len(), count);
+        taken.extend(messages);
+    }
     assert!(taken.iter().enumerate().all(|(index, message)| message.bytes() == counted_text(index, 16)));
     assert_eq!(stream.read_many(0, 100).err(), Some(Status::Done));
 }
@@ -199,6 +329,7 @@ fn messages_live_longer_than_their_stream_and_on_any_thread() {
     threads.into_iter().for_each(Call::join);
 }
 
+// Rows: F01, R07
 #[test]
 fn what_breaks_the_protocol_fails_with_1002() {
     let long = "00".repeat(126);
@@ -241,6 +372,7 @@ fn fails_with(what: &str, bytes: &str, code: u16, cause: Cause) {
     assert_eq!(record.close().0, code.to_string(), "{what}: {}", record.text);
 }
 
+// Rows: F02
 #[test]
 fn text_that_is_not_utf8_fails_with_1007() {
     for (what, bytes) in [
@@ -258,6 +390,7 @@ fn text_that_is_not_utf8_fails_with_1007() {
     }
 }
 
+// Rows: F03
 #[test]
 fn a_message_over_the_limit_fails_with_1009_before_it_has_come() {
     for (limit, size, fails) in [(1000, 1000, false), (1000, 1001, true), (0, 1 << 20, false)] {
@@ -291,6 +424,7 @@ fn a_good_message_before_the_mistake_is_delivered_to_who_reads_in_time() {
     assert_eq!(stream.refused_read(FOREVER), Status::Connection);
 }
 
+// Rows: D03, D05
 #[test]
 fn what_comes_behind_a_read_message_in_the_same_packet_is_seen_without_a_reader() {
     for round in 0..200 {

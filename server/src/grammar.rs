@@ -5,9 +5,11 @@ use crate::behaviour::answer::Answer;
 use crate::behaviour::closing::{Abrupt, Close, CloseReply};
 use crate::behaviour::count::Count;
 use crate::behaviour::echo::{self, Echo, Sink};
+use crate::behaviour::flood::Flood;
 use crate::behaviour::ping::Ping;
 use crate::behaviour::raw::Raw;
 use crate::behaviour::stall::{Stall, StallUntil};
+use crate::behaviour::verify::Verify;
 use crate::behaviour::{Made, Setting};
 use crate::connection::{answer_help, answer_record, answer_release};
 use crate::host::HOSTS;
@@ -123,8 +125,8 @@ static HANDSHAKE: &[Parameter] = &[
     repeated("before", "STATUS", "an interim response before the real one, e.g. 100 or 103"),
     parameter(
         "endless",
-        "headers|line|interim|body",
-        "never ends the headers, one header line, the interim responses, or the body (with status)",
+        "headers|line|interim|hints|body",
+        "never ends the headers, one header line, the interim responses (hints: of 1 KiB each), or the body (with status)",
     ),
     parameter("garbage", "HEX", "these bytes instead of a response, then the end"),
     parameter("cut", "N", "the first N bytes of the response, then the end"),
@@ -202,6 +204,19 @@ pub static ROUTES: &[Route] = &[
         action: Action::Behave(Answer::make),
     },
     Route {
+        path: "/flood",
+        summary: "Sends the same bytes again and again, in blocks of 64 KiB or a few bytes more; otherwise as /sink.",
+        groups: &[&[
+            parameter("hex", "HEX", "the bytes: a frame, or several"),
+            parameter("n", "N", "so many times; 0 = until the client leaves or closes; default 0"),
+            parameter("before", "HEX", "bytes before them"),
+            parameter("behind", "HEX", "bytes behind them"),
+            parameter("wait", "0|1", "1 = starts at the client's first message; default 0"),
+            parameter("reads", "0|1", "0 = reads nothing before all is sent; default 1"),
+        ]],
+        action: Action::Behave(Flood::make),
+    },
+    Route {
         path: "/sink",
         summary: "Reads and discards messages; answers pings and Close.",
         groups: &[&[parameter(
@@ -210,6 +225,16 @@ pub static ROUTES: &[Route] = &[
             "sends the count so far as text after every N messages; default never",
         )]],
         action: Action::Behave(Sink::make),
+    },
+    Route {
+        path: "/verify",
+        summary: "As /sink, but sends Close 4000 unless each message is that of /count; answers Close with 1000 and the reason `N messages`.",
+        groups: &[&[
+            parameter("size", "BYTES", "the size of each; default 16"),
+            parameter("type", "text|binary", "default text"),
+            parameter("token", "TOKEN", "reads nothing until /release?token=TOKEN was asked for"),
+        ]],
+        action: Action::Behave(Verify::make),
     },
     Route {
         path: "/stall",

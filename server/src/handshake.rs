@@ -11,6 +11,9 @@ use std::fmt::Write;
 use std::io;
 use tungstenite::handshake::derive_accept_key;
 
+/// How long the name in an early hint is.
+const HINT_BYTES: usize = 1000;
+
 /// A handshake as the query wants it.
 pub struct Handshake<'a> {
     query: &'a Query,
@@ -169,10 +172,14 @@ impl Plan {
 
     fn make_endless(&mut self, query: &Query, head: &str) -> Result<(), Refusal> {
         let line_end = head.find("\r\n").map_or(0, |at| at + 2);
-        let (start, pattern) = match query.choice("endless", &["headers", "line", "interim", "body"])? {
+        let hints =
+            format!("HTTP/1.1 103 Early Hints\r\nLink: </{}>; rel=preload\r\n\r\n", "0".repeat(HINT_BYTES));
+        let choices = ["headers", "line", "interim", "hints", "body"];
+        let (start, pattern) = match query.choice("endless", &choices)? {
             "headers" => (&head[..line_end], "X-Endless: 0123456789abcdef\r\n"),
             "line" => ("HTTP/1.1 101 Switching Protocols\r\nX-Endless: ", "0123456789abcdef"),
             "interim" => ("", "HTTP/1.1 100 Continue\r\n\r\n"),
+            "hints" => ("", &hints[..]),
             _ => (head, "0123456789abcdef"),
         };
         self.bytes.extend_from_slice(start.as_bytes());

@@ -46,6 +46,7 @@ struct State {
     violation_count: u64,
     byte_count: u64,
     unparsed_byte_count: u64,
+    sent_byte_count: u64,
     audit: Audit,
     end: Option<(End, Duration)>,
 }
@@ -63,6 +64,7 @@ impl Record {
             violation_count: 0,
             byte_count: 0,
             unparsed_byte_count: 0,
+            sent_byte_count: 0,
             audit: Audit::default(),
             end: None,
         };
@@ -88,6 +90,11 @@ impl Record {
         let mut state = self.state();
         state.byte_count += size as u64;
         state.unparsed_byte_count += size as u64;
+    }
+
+    /// The system has taken all bytes of a write.
+    pub fn sent(&self, size: usize) {
+        self.state().sent_byte_count += size as u64;
     }
 
     /// A frame begins.
@@ -192,12 +199,13 @@ impl State {
         }
         let _ = writeln!(
             text,
-            "counts: {} bytes={} unparsed_bytes={} violations={} lines_dropped={}",
+            "counts: {} bytes={} unparsed_bytes={} violations={} lines_dropped={} sent_bytes={}",
             self.audit.counts(),
             self.byte_count,
             self.unparsed_byte_count,
             self.violation_count,
-            self.lines_dropped
+            self.lines_dropped,
+            self.sent_byte_count
         );
         for violation in &self.violations {
             let _ = writeln!(text, "violation: {violation}");

@@ -197,7 +197,7 @@ impl Wire {
 
     /// Writes bytes that are no frames, before any other thread knows the wire.
     pub fn write_handshake(&self, bytes: &[u8], pace: Option<Pace>) -> io::Result<()> {
-        self.watch(write_paced(&self.transport, bytes, pace))
+        self.watch(write_paced(&self.transport, bytes, pace), bytes.len())
     }
 
     /// Ends the sending half behind all that was sent or queued.
@@ -231,10 +231,13 @@ impl Wire {
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        self.watch(write_paced(&self.transport, bytes, self.pace))
+        self.watch(write_paced(&self.transport, bytes, self.pace), bytes.len())
     }
 
-    fn watch(&self, written: io::Result<()>) -> io::Result<()> {
+    fn watch(&self, written: io::Result<()>, size: usize) -> io::Result<()> {
+        if let (Ok(()), Some(record)) = (&written, &self.record) {
+            record.sent(size);
+        }
         if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset) {
             self.is_reset.store(true, Ordering::SeqCst);
         }

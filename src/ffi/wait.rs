@@ -85,7 +85,8 @@ pub type wsstream_freed_fn = Option<unsafe extern "C-unwind" fn(user_data: *mut 
 ///
 /// An event holds when its call with timeout 0 would not answer AGAIN; ended halves are readable and writable for
 /// ever, so ask no more for a half whose end you have seen. Asking for WSSTREAM_READABLE lets the message at the head
-/// be received whole, up to MAX_MESSAGE_SIZE.
+/// be received whole, up to MAX_MESSAGE_SIZE. Inside a message begun with wsstream_read_some it holds once the rest of
+/// that is here: wait for WSSTREAM_READABLE_SOME there.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_poll(
     stream: *mut wsstream,
@@ -240,7 +241,8 @@ pub unsafe extern "C" fn wsstream_on_closed(
 /// Ownership: user_data stays the caller's and is handed to the function.
 /// Threads:   any, also inside callbacks.
 /// Blocking:  waits for the old function if that runs on another thread: hold no lock that it takes.
-/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_BUSY (a call is in the read half), ERR_STATE (freed).
+/// Errors:    ERR_ARGUMENT, ERR_FORKED, ERR_BUSY (a call is in the read half), ERR_STATE (freed, or inside a message
+///            begun with wsstream_read_some).
 /// Lifetime:  user_data until the function has been told the end, or was replaced or removed (inside the function
 ///            itself: until it returns), or until on_freed.
 /// Since:     0.1

@@ -22,6 +22,8 @@ use tokio::time::timeout_at;
 const WAKE_KEY: u64 = 0;
 /// How long the loop sleeps where nothing is due.
 const LONG: Duration = Duration::from_secs(3600);
+/// So many deadlines that are over may wait for their time in any case.
+const DEADLINES_KEPT: usize = 64;
 
 struct Entry {
     driven: Arc<dyn Driven>,
@@ -354,7 +356,19 @@ impl Internal {
         if entry.due.is_none_or(|due| at < due) {
             entry.due = Some(at);
             self.deadlines.push(Reverse((at, key)));
+            self.forget_deadlines();
         }
+    }
+
+    /// Gives up the deadlines that are over, those of streams that are gone among them, where they are most of all.
+    fn forget_deadlines(&mut self) {
+        if self.deadlines.len() <= DEADLINES_KEPT + 4 * self.streams.len() {
+            return;
+        }
+        let streams = &self.streams;
+        let counts = |at: Instant, key: u64| streams.get(&key).is_some_and(|entry| entry.due == Some(at));
+        self.deadlines.retain(|Reverse((at, key))| counts(*at, *key));
+        self.deadlines.shrink_to_fit();
     }
 
     fn sweep(&mut self, poller: &Epoll) {
@@ -442,6 +456,7 @@ impl Internal {
             false
         });
         self.deserting = left;
+        self.forget_deadlines();
         if !self.deserting.is_empty() {
             self.start_sweeping();
         }

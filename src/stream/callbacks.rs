@@ -355,7 +355,7 @@ impl Stream {
                 Due::Opened(callback, status) => callback(self, status),
                 Due::Event(callback, events) => callback(self, events),
                 Due::Closed(callback) => {
-                    if let Some(info) = self.closed.info() {
+                    if let Some(info) = self.settled() {
                         callback(self, info);
                     }
                 }

@@ -6,6 +6,7 @@ use super::close_info::{CloseInfo, Ending};
 use super::keepalive::Keepalive;
 use super::log;
 use super::read_word;
+use super::serve::Locked;
 use super::status::{Cause, Initiator, Phase, Status};
 use super::timeout::after_ms;
 use super::write_word;
@@ -95,15 +96,19 @@ impl Control {
         !self.pongs.is_empty() || self.close.is_some() || self.keepalive.is_due
     }
 
-    /// Keeps a pong until the holder of the write word frames it; true where a further one would cost the oldest.
-    pub fn push_pong(&mut self, payload: &[u8]) -> bool {
-        if self.pongs.len() == PONGS_MAX {
+    /// Whether a further pong costs the oldest.
+    pub fn has_all_pongs(&self) -> bool {
+        self.pongs.len() == PONGS_MAX
+    }
+
+    /// Keeps a pong until the holder of the write word frames it.
+    pub fn push_pong(&mut self, payload: &[u8]) {
+        if self.has_all_pongs() {
             self.pongs.pop_front();
         }
         let mut pong = Pong { size: payload.len(), payload: [0; 125] };
         pong.payload[..payload.len()].copy_from_slice(payload);
         self.pongs.push_back(pong);
-        self.pongs.len() == PONGS_MAX
     }
 }
 
@@ -157,10 +162,16 @@ impl Stream {
     pub(super) fn handle_transport_ended(&self, error: Option<&std::io::Error>) {
         let mut control = self.control();
         let is_sending = control.send_failed.is_none();
-        if control.state == State::ReplyDue && error.is_none() && is_sending {
-            // The reply was left to a thread that had the write word: it goes out before the end is judged.
+        if error.is_none() && is_sending && control.state != State::Closed {
+            // Another thread may have the write word. A reply that was left to it goes out, and what the socket has told it
+            // is known, before the end is judged.
+            let is_reply_due = control.state == State::ReplyDue;
             drop(control);
-            self.serve_now();
+            if is_reply_due {
+                self.serve_now();
+            } else {
+                Locked::new(self, self.lock_write(), false).unlock(false);
+            }
             control = self.control();
         }
         let has_failed = error.is_some() || control.send_failed.is_some();
@@ -259,11 +270,22 @@ impl Stream {
         self.end_writing(if clean { Status::State } else { status });
         self.log_end(&info);
         self.closed.settle(info);
-        self.read.mark(read_word::ENDED);
         self.write.mark(write_word::ENDED);
+        // The last of the three: see `settled`.
+        self.read.mark(read_word::ENDED);
         self.detach_socket(control);
         self.notify(u32::MAX);
         self.runtime.nudge(self.key);
+    }
+
+    /// How the stream ended, once both words know of it, too: who was told here finds neither half going on.
+    pub(super) fn settled(&self) -> Option<&CloseInfo> {
+        let info = self.closed.info()?;
+        if self.read.load() & read_word::ENDED == 0 {
+            // The thread that settles has this lock until the words are marked.
+            drop(self.control());
+        }
+        Some(info)
     }
 
     fn log_end(&self, info: &CloseInfo) {

@@ -385,6 +385,6 @@ impl Stream {
         if self.opened.get().is_some() {
             return Some(Status::Ok);
         }
-        self.closed.info().map(|info| info.status)
+        self.settled().map(|info| info.status)
     }
 }

@@ -128,7 +128,7 @@ pub const OPTIONS: &[OptionRow] = &[
         "MAX_HEADER_SIZE",
         65_536,
         (1, i64::MAX),
-        "Bytes of the answer to the opening handshake, 1 or more.",
+        "Bytes of the answer to the opening handshake, 1 or more; it has at most 128 fields whatever this says.",
     ),
     number(
         option::READ_BUFFER_SIZE,

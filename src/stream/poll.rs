@@ -130,7 +130,7 @@ impl Stream {
         note(READABLE, is_said || has_message);
         note(READABLE_SOME, is_said || has_part);
         note(WRITABLE, self.is_writable());
-        note(CLOSED, self.closed.info().is_some());
+        note(CLOSED, self.settled().is_some());
         holding & events
     }
 
@@ -163,7 +163,7 @@ impl Stream {
             if self.is_freed() {
                 return Status::State;
             }
-            if let Some(info) = self.closed.info() {
+            if let Some(info) = self.settled() {
                 return info.status;
             }
             if timeout.is_zero() {
@@ -177,7 +177,7 @@ impl Stream {
                 .wait_for(CLOSED, CLOSED, None, deadline, || self.closed.info().is_some() || self.is_freed())
             {
                 Slept::Woken => {}
-                Slept::Over => return self.closed.info().map_or(Status::Again, |info| info.status),
+                Slept::Over => return self.settled().map_or(Status::Again, |info| info.status),
                 Slept::Resource => return Status::Resource,
             }
         }

@@ -246,11 +246,14 @@ impl Stream {
                 self.log(log::TRACE, || "received a ping".to_owned());
                 let mut control = self.control();
                 if control.is_open() && control.peer_close.is_none() {
-                    // Answered together when the input is used up, or when no further one can be kept.
-                    let is_full = control.push_pong(side.decoder.control_payload());
+                    // Answered together when the input is used up, or when no further one can be kept. Who was told
+                    // then sends them as soon as the socket takes them: a flood costs no look at it for each ping.
+                    let were_all = control.has_all_pongs();
+                    control.push_pong(side.decoder.control_payload());
+                    let are_all = control.has_all_pongs();
                     drop(control);
-                    side.has_pongs = !is_full;
-                    if is_full {
+                    side.has_pongs = !are_all;
+                    if are_all && !were_all {
                         self.serve_posted();
                     }
                 }

@@ -131,7 +131,8 @@ impl ReadSide {
             chunk: None,
             start: 0,
             is_drained: false,
-            chunk_size: CHUNK_SIZE_MIN,
+            // The answer of the opening handshake, with what is kept of a refusal's body.
+            chunk_size: 2 * CHUNK_SIZE_MIN,
             partial: None,
             queue: VecDeque::new(),
             queued_size: 0,

@@ -61,7 +61,7 @@ impl<'a> Locked<'a> {
     pub fn unlock(mut self, stays: bool) {
         let stream = self.stream;
         let _inside = stream.inside();
-        let mut broken = None;
+        let mut is_broken = false;
         let mut transport = None;
         while let Some(mut held) = self.held.take() {
             if held.is_deferred && !held.in_frame && held.leftover() == 0 {
@@ -71,7 +71,9 @@ impl<'a> Locked<'a> {
                 held = served;
             }
             if let (Some(error), false) = (&held.broken, held.is_broken_told) {
-                broken = Some(Ending::broken(error));
+                // Before the word is let go: the reader may meet the end at once, and this says why.
+                stream.control().send_failed.get_or_insert(Ending::broken(error));
+                is_broken = true;
                 held.is_broken_told = true;
                 transport = held.transport.clone();
             }
@@ -105,8 +107,8 @@ impl<'a> Locked<'a> {
                 }
             }
         }
-        if let Some(ending) = broken {
-            stream.handle_send_failed(ending, transport.as_deref());
+        if is_broken {
+            stream.handle_send_failed(transport.as_deref());
         }
     }
 }
@@ -258,8 +260,7 @@ impl Stream {
     }
 
     /// The socket refuses bytes: the reading half says why the connection ended, a Close among them.
-    fn handle_send_failed(&self, ending: Ending, transport: Option<&Transport>) {
-        self.control().send_failed.get_or_insert(ending);
+    fn handle_send_failed(&self, transport: Option<&Transport>) {
         if !self.drain_after_send_failed() {
             // Another thread reads, or this one further up: it meets the end, whatever the socket knows of it.
             if let Some(transport) = transport {

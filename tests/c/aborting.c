@@ -47,6 +47,7 @@ static void expect_aborted(wsstream *stream, uint32_t phase) {
 }
 
 /* A connection to a listening socket would be there as soon as the second, which is not aborted, has come. */
+/* Rows: A01 */
 static void an_aborted_aborter_keeps_the_network_out_of_it(void) {
   wsstream_aborter *aborter = wsstream_aborter_new();
   wsstream_options *options = options_with(aborter);
@@ -72,6 +73,7 @@ static void an_aborted_aborter_keeps_the_network_out_of_it(void) {
   wsstream_aborter_free(aborter);
 }
 
+/* Rows: U07 */
 static void mistakes_in_the_url_and_the_options_come_first(void) {
   wsstream_aborter *aborter = wsstream_aborter_new();
   wsstream_options *options = options_with(aborter);
@@ -85,6 +87,7 @@ static void mistakes_in_the_url_and_the_options_come_first(void) {
   wsstream_aborter_free(aborter);
 }
 
+/* Rows: A02 */
 static void an_abort_in_the_handshake_ends_the_connection(void) {
   wsstream_aborter *aborter = wsstream_aborter_new();
   wsstream_options *options = options_with(aborter);
@@ -127,6 +130,7 @@ static int blackhole(char *url, int *fillers, int capacity) {
   CHECK_FAIL("the queue of a listening socket is never full");
 }
 
+/* Rows: A02 */
 static void an_abort_while_tcp_connects_is_answered_at_once(void) {
   wsstream_aborter *aborter = wsstream_aborter_new();
   wsstream_options *options = options_with(aborter);
@@ -146,18 +150,37 @@ static void an_abort_while_tcp_connects_is_answered_at_once(void) {
   wsstream_aborter_free(aborter);
 }
 
+struct waiter {
+  wsstream *stream;
+  struct tally *begun;
+};
+
+static void *read_still(void *argument) {
+  struct waiter *waiter = argument;
+  wsstream_message message;
+  tally_add(waiter->begun);
+  CHECK_OK(wsstream_read(waiter->stream, WSSTREAM_FOREVER, &message));
+  CHECK_MESSAGE(WSSTREAM_TEXT, "still", 5, &message);
+  wsstream_message_release(&message);
+  return NULL;
+}
+
+/* Rows: A03 */
 static void an_abort_after_the_opening_does_nothing(void) {
+  struct tally begun = TALLY_ZERO;
   wsstream_aborter *aborter = wsstream_aborter_new();
   wsstream_options *options = options_with(aborter);
   wsstream *stream = check_begin_open("/echo", options);
-  wsstream_message message;
+  struct waiter waiter = {stream, &begun};
+  pthread_t reading;
   CHECK_OK(wsstream_wait_opened(stream, SOON));
+  reading = check_thread(read_still, &waiter);
+  tally_await(&begun, 1);
   wsstream_aborter_abort(aborter);
   wsstream_aborter_abort(aborter);
+  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_wait_closed(stream, 0, NULL));
   CHECK_OK(wsstream_write(stream, WSSTREAM_TEXT, "still", 5, SOON));
-  CHECK_OK(wsstream_read(stream, SOON, &message));
-  CHECK_MESSAGE(WSSTREAM_TEXT, "still", 5, &message);
-  wsstream_message_release(&message);
+  check_join(reading);
   CHECK_OK(wsstream_wait_opened(stream, 0));
   CHECK_OK(wsstream_close(stream, 1000, NULL, 0));
   CHECK_CLOSED_AND_FREE(stream, 1000, "");
@@ -165,6 +188,7 @@ static void an_abort_after_the_opening_does_nothing(void) {
   wsstream_aborter_free(aborter);
 }
 
+/* Rows: A02, A03 */
 static void one_aborter_gives_up_every_opening_that_uses_it(void) {
   enum { COUNT = 40 };
   wsstream_aborter *aborter = wsstream_aborter_new();
@@ -244,11 +268,6 @@ static void a_later_aborter_replaces_the_first(void) {
   wsstream_aborter_free(second);
 }
 
-struct waiter {
-  wsstream *stream;
-  struct tally *begun;
-};
-
 static void *wait_for_the_end(void *argument) {
   struct waiter *waiter = argument;
   tally_add(waiter->begun);
@@ -277,6 +296,7 @@ static void *abort_soon(void *argument) {
   return NULL;
 }
 
+/* Rows: A02 */
 static void an_abort_on_another_thread_lets_every_blocked_call_go(void) {
   struct tally begun = TALLY_ZERO;
   wsstream_aborter *aborter = wsstream_aborter_new();
@@ -300,6 +320,7 @@ static void an_abort_on_another_thread_lets_every_blocked_call_go(void) {
 }
 
 /* The first of close and abort decides, and the other one changes nothing. */
+/* Rows: O07 */
 static void an_abort_after_a_close_while_connecting_does_nothing(void) {
   wsstream_aborter *aborter = wsstream_aborter_new();
   wsstream_options *options = options_with(aborter);
@@ -315,6 +336,7 @@ static void an_abort_after_a_close_while_connecting_does_nothing(void) {
 }
 
 /* At whatever moment it comes, a stream is either aborted or open, and stays what it is. */
+/* Rows: A02, A03, O07 */
 static void an_abort_at_any_moment_leaves_one_answer(void) {
   enum { ROUNDS = 300 };
   int i, aborted = 0;
@@ -367,6 +389,7 @@ static void note_closed(wsstream *stream, wsstream_status status, const wsstream
   tally_add(&ends->closed);
 }
 
+/* Rows: A02, O07 */
 static void callbacks_are_told_of_an_abort_once(void) {
   struct ends ends = {TALLY_ZERO, TALLY_ZERO, 0, 0, 0};
   wsstream_aborter *aborter = wsstream_aborter_new();

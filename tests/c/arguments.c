@@ -135,6 +135,7 @@ static void outputs_are_zeroed_where_a_call_fails(void) {
   CHECK_NUMBER(0, events);
 }
 
+/* Rows: U01, U02, U04, U05 */
 static void urls_that_cannot_be_opened_make_no_stream(void) {
   static const char *const bad[] = {"",           "//host/",     "invalid:", "ftp://host/", "ws://",
                                     "ws://h/#",   "ws://h/#x",   "relative", "ws://h:99999/", "ws://[::g]/"};
@@ -152,6 +153,7 @@ static void urls_that_cannot_be_opened_make_no_stream(void) {
   CHECK_STATUS(WSSTREAM_ERR_SYNTAX, wsstream_open(NULL, 0, NULL, &stream));
 }
 
+/* Rows: P01, P02, P03 */
 static void bad_sub_protocols_are_refused(void) {
   wsstream_options *options = wsstream_options_new();
   CHECK(options != NULL);

@@ -78,10 +78,12 @@ static void code_and_reason_are_sent_by(end_fn *end) {
 }
 
 static void a_refused_code_or_reason_becomes_an_empty_close_by(end_fn *end) {
-  static const int32_t refused[] = {0, 999, 1001, 1005, 1006, 2999, 5000, 65535};
+  static const int32_t refused[] = {0, 1, 999, 1001, 1002, 1004, 1005, 1006, 1011, 1015, 2999, 5000, 65535};
   size_t i;
   for (i = 0; i < sizeof refused / sizeof refused[0]; i++) expect_sent(end, refused[i], "dropped too", 1005, "");
+  expect_sent(end, 1006, NULL, 1005, "");
   expect_sent(end, 4000, reason_of_124_bytes, 1005, "");
+  expect_sent(end, 4000, reason_of_124_bytes + 1, 4000, reason_of_124_bytes + 1);
   expect_sent(end, WSSTREAM_NO_CODE, reason_of_124_bytes, 1005, "");
 }
 
@@ -208,12 +210,16 @@ static void a_blocked_writer_is_let_go_by(end_fn *end) {
   wsstream_free(stream);
 }
 
+/* Rows: R10, R11 */
 static void cancel_sends_code_and_reason(void) { code_and_reason_are_sent_by(wsstream_readable_cancel); }
+/* Rows: W12, W13 */
 static void abort_sends_code_and_reason(void) { code_and_reason_are_sent_by(wsstream_writable_abort); }
 
+/* Rows: R12 */
 static void cancel_with_a_refused_code_sends_an_empty_close(void) {
   a_refused_code_or_reason_becomes_an_empty_close_by(wsstream_readable_cancel);
 }
+/* Rows: W14 */
 static void abort_with_a_refused_code_sends_an_empty_close(void) {
   a_refused_code_or_reason_becomes_an_empty_close_by(wsstream_writable_abort);
 }
@@ -225,6 +231,7 @@ static void abort_with_bad_arguments_changes_nothing(void) {
   bad_arguments_change_nothing_in(wsstream_writable_abort);
 }
 
+/* Rows: R15 */
 static void cancel_twice_or_after_the_end_is_without_effect(void) {
   a_later_end_is_without_effect(wsstream_readable_cancel);
 }
@@ -238,9 +245,11 @@ static void abort_while_connecting_gives_up(void) { while_connecting_it_gives_up
 static void cancel_on_a_freed_stream_is_state(void) { on_a_freed_stream_it_is_state(wsstream_readable_cancel); }
 static void abort_on_a_freed_stream_is_state(void) { on_a_freed_stream_it_is_state(wsstream_writable_abort); }
 
+/* Rows: C17, W19 */
 static void written_messages_precede_the_close_of_a_cancel(void) {
   written_messages_precede_the_close_of(wsstream_readable_cancel);
 }
+/* Rows: C17, W19 */
 static void sent_messages_precede_the_close_of_an_abort(void) {
   written_messages_precede_the_close_of(wsstream_writable_abort);
 }
@@ -249,9 +258,11 @@ static void cancel_gives_an_open_message_up(void) { an_open_message_is_given_up_
 static void abort_gives_an_open_message_up(void) { an_open_message_is_given_up_by(wsstream_writable_abort); }
 
 static void cancel_lets_a_blocked_writer_go(void) { a_blocked_writer_is_let_go_by(wsstream_readable_cancel); }
+/* Rows: W12 */
 static void abort_lets_a_blocked_writer_go(void) { a_blocked_writer_is_let_go_by(wsstream_writable_abort); }
 
 /* The peer has not answered the Close: only the readable side is over. */
+/* Rows: R10, R13, R14 */
 static void cancel_is_done_at_once_and_throws_away_what_is_queued(void) {
   struct peer peer;
   wsstream *stream = peer_open(&peer, NULL);
@@ -279,6 +290,7 @@ static void cancel_is_done_at_once_and_throws_away_what_is_queued(void) {
 }
 
 /* DONE stays the answer of the half when the end turns out unclean. */
+/* Rows: R13 */
 static void cancel_stays_done_when_the_end_is_not_clean(void) {
   struct peer peer;
   wsstream *stream = peer_open(&peer, NULL);
@@ -298,6 +310,7 @@ static void cancel_while_connecting_is_done_for_readers(void) {
   wsstream_free(stream);
 }
 
+/* Rows: R13, R15 */
 static void close_then_cancel_ends_reading_at_once(void) {
   struct peer peer;
   wsstream *stream = peer_open(&peer, NULL);
@@ -311,6 +324,7 @@ static void close_then_cancel_ends_reading_at_once(void) {
   peer_free(&peer, stream);
 }
 
+/* Rows: R15 */
 static void cancel_after_the_end_leaves_it_as_it_was(void) {
   wsstream *stream = check_open("/count?n=3&size=5");
   const wsstream_close_info *info = NULL;
@@ -344,6 +358,7 @@ static void *read_for_ever(void *argument) {
   return NULL;
 }
 
+/* Rows: R13, R14 */
 static void cancel_lets_a_blocked_reader_go_with_done(void) {
   int way;
   for (way = 0; way < 3; way++) {
@@ -394,6 +409,7 @@ static void cancel_inside_parts_of_a_message_is_done(void) {
 }
 
 /* The peer's Close comes behind much more than the read buffer holds, and nobody reads. */
+/* Rows: R13, D03 */
 static void cancel_drains_past_the_read_buffer(void) {
   wsstream_options *options = wsstream_options_new();
   wsstream *stream;
@@ -407,6 +423,7 @@ static void cancel_drains_past_the_read_buffer(void) {
   wsstream_free(stream);
 }
 
+/* Rows: W10, W11 */
 static void writable_close_sends_what_was_written_and_an_empty_close(void) {
   const char *id = server_fresh_word();
   wsstream *stream = open_recorded("/echo", id);
@@ -426,6 +443,7 @@ static void writable_close_sends_what_was_written_and_an_empty_close(void) {
   free(record);
 }
 
+/* Rows: W11 */
 static void writable_close_of_an_unclean_end_is_connection(void) {
   wsstream *stream = check_open("/close_reply?missing=1&end=fin");
   const wsstream_close_info *info = NULL;
@@ -453,6 +471,7 @@ static void writable_close_goes_on_when_its_time_is_over(void) {
 }
 
 /* Its Close waits behind everything that was taken, however long the peer reads nothing. */
+/* Rows: W10, W11 */
 static void writable_close_waits_for_what_was_taken(void) {
   static const uint8_t data[1 << 20];
   const char *id = server_fresh_word(), *token = server_fresh_word();
@@ -523,6 +542,7 @@ static void writable_close_while_connecting_gives_up(void) {
 }
 
 /* What was received before stays readable, as with close; what comes later is dropped. */
+/* Rows: R06 */
 static void messages_before_a_writable_close_are_read_until_done(void) {
   struct peer peer;
   wsstream *stream = peer_open(&peer, NULL);
@@ -571,6 +591,7 @@ static void writable_close_beside_a_reader_is_not_busy(void) {
 }
 
 /* What was taken precedes its Close, however long the peer reads nothing. */
+/* Rows: W12, W13 */
 static void abort_sends_what_was_taken_before(void) {
   static const uint8_t data[1 << 20];
   enum { COUNT = 16 };

@@ -79,6 +79,8 @@ static void expect_refused(wsstream_options *options, uint32_t cause, const char
   CHECK_NUMBER(0, info->clean);
   CHECK_NUMBER(0, info->sent_code);
   CHECK_NUMBER(0, info->http_status);
+  CHECK_NUMBER(WSSTREAM_INITIATOR_NONE, info->initiator);
+  CHECK_TEXT("", info->reason);
   if (strstr(info->detail, said) == NULL) CHECK_FAIL("no \"%s\" in \"%s\"", said, info->detail);
   CHECK_STATUS(WSSTREAM_ERR_CONNECTION, wsstream_read(stream, SOON, &message));
   CHECK_STATUS(WSSTREAM_ERR_CONNECTION, wsstream_write(stream, WSSTREAM_TEXT, "a", 1, SOON));
@@ -118,6 +120,7 @@ static void an_address_is_checked_and_not_sent(void) {
   wsstream_free(stream);
 }
 
+/* Rows: O03, O05, D09 */
 static void a_bad_certificate_is_refused_with_a_sentence_that_says_why(void) {
   expect_refused(options_for("expired.test"), WSSTREAM_CAUSE_CERTIFICATE, "expired");
   expect_refused(options_for("early.test"), WSSTREAM_CAUSE_CERTIFICATE, "yet");
@@ -127,11 +130,13 @@ static void a_bad_certificate_is_refused_with_a_sentence_that_says_why(void) {
   expect_refused(options_for("self.test"), WSSTREAM_CAUSE_CERTIFICATE, "certificate");
 }
 
+/* Rows: O03, O05, D09 */
 static void tls_that_fails_otherwise_is_no_question_of_certificates(void) {
   expect_refused(options_for("garbage.test"), WSSTREAM_CAUSE_TLS, "not TLS");
   expect_refused(options_for("alert.test"), WSSTREAM_CAUSE_TLS, "alert 40");
 }
 
+/* Rows: O03, O05 */
 static void an_end_of_tcp_inside_tls_fails_the_opening_there(void) {
   wsstream_options *options = options_for("gone.test");
   wsstream *stream = begin_open("/echo", options);
@@ -145,12 +150,14 @@ static void an_end_of_tcp_inside_tls_fails_the_opening_there(void) {
   wsstream_free(stream);
 }
 
+/* Rows: A05 */
 static void tls_that_never_answers_ends_with_the_open_timeout(void) {
   wsstream_options *options = options_for("stall.test");
   CHECK_OK(wsstream_options_set_number(options, WSSTREAM_OPTION_OPEN_TIMEOUT_MS, 300));
   expect_refused(options, WSSTREAM_CAUSE_TIMEOUT, "");
 }
 
+/* Rows: A02 */
 static void an_abort_inside_tls_is_answered_at_once(void) {
   wsstream_options *options = options_for("stall.test");
   wsstream_aborter *aborter = wsstream_aborter_new();

@@ -1,5 +1,6 @@
 /* The ways a stream ends and what `closed` says of each: codes, reasons, who began, and what the calls answer then. */
 #include "check.h"
+#include "server.h"
 
 /* 123 bytes, the longest reason a Close frame has room for, and one more. */
 static char reason_of_123_bytes[124];
@@ -17,6 +18,7 @@ static const wsstream_close_info *closed_cleanly(wsstream *stream) {
   return info;
 }
 
+/* Rows: C11, K01 */
 static void close_with_code_and_reason_settles_closed_with_both(void) {
   wsstream *stream = check_open("/echo");
   const wsstream_close_info *info;
@@ -30,6 +32,7 @@ static void close_with_code_and_reason_settles_closed_with_both(void) {
   wsstream_free(stream);
 }
 
+/* Rows: K02 */
 static void close_without_a_code_settles_closed_with_1005(void) {
   wsstream *stream = check_open("/echo");
   const wsstream_close_info *info;
@@ -41,18 +44,21 @@ static void close_without_a_code_settles_closed_with_1005(void) {
   wsstream_free(stream);
 }
 
+/* Rows: C09 */
 static void a_reason_without_a_code_is_sent_with_1000(void) {
   wsstream *stream = check_open("/echo");
   CHECK_OK(wsstream_close(stream, WSSTREAM_NO_CODE, "because", WSSTREAM_NUL));
   CHECK_CLOSED_AND_FREE(stream, 1000, "because");
 }
 
+/* Rows: C05 */
 static void a_reason_of_123_bytes_is_legal(void) {
   wsstream *stream = check_open("/echo");
   CHECK_OK(wsstream_close(stream, 1000, reason_of_123_bytes, 123));
   CHECK_CLOSED_AND_FREE(stream, 1000, reason_of_123_bytes);
 }
 
+/* Rows: C03, C04, C05, C06 */
 static void a_refused_close_leaves_the_connection_as_it_was(void) {
   static const int32_t forbidden[] = {0, 999, 1001, 1005, 1006, 1015, 2999, 5000, 65535};
   static const int32_t no_codes[] = {-2, 65536, INT32_MAX, INT32_MIN};
@@ -73,6 +79,7 @@ static void a_refused_close_leaves_the_connection_as_it_was(void) {
   wsstream_free(stream);
 }
 
+/* Rows: C01, C14 */
 static void a_second_close_is_validated_and_changes_nothing(void) {
   wsstream *stream = check_open("/echo");
   CHECK_OK(wsstream_close(stream, 3000, "first", WSSTREAM_NUL));
@@ -84,6 +91,7 @@ static void a_second_close_is_validated_and_changes_nothing(void) {
   CHECK_CLOSED_AND_FREE(stream, 3000, "first");
 }
 
+/* Rows: C19, K13, D01 */
 static void both_halves_end_with_a_local_close(void) {
   wsstream *stream = check_open("/echo");
   wsstream_message message;
@@ -112,6 +120,7 @@ static void the_latches_give_the_same_answer_for_ever(void) {
   wsstream_free(stream);
 }
 
+/* Rows: K01, K13 */
 static void the_peers_close_settles_closed_with_its_code_and_reason(void) {
   wsstream *stream = check_open("/close?code=4001&reason=going");
   const wsstream_close_info *info;
@@ -127,6 +136,7 @@ static void the_peers_close_settles_closed_with_its_code_and_reason(void) {
 }
 
 /* The server says what its messages hold: byte j of message i is (31 * i + j) % 251. */
+/* Rows: D02, D03 */
 static void messages_before_the_peers_close_are_read_first(void) {
   enum { COUNT = 500, SIZE = 100 };
   wsstream *stream = check_open("/count?n=500&size=100&type=binary");
@@ -144,6 +154,7 @@ static void messages_before_the_peers_close_are_read_first(void) {
   CHECK_CLOSED_AND_FREE(stream, 1000, "");
 }
 
+/* Rows: K06, K14 */
 static void an_end_of_tcp_without_close_settles_closed_with_1006(void) {
   wsstream *stream = check_open("/abrupt");
   const wsstream_close_info *info = NULL;
@@ -159,6 +170,7 @@ static void an_end_of_tcp_without_close_settles_closed_with_1006(void) {
   wsstream_free(stream);
 }
 
+/* Rows: K16 */
 static void a_close_without_an_answer_ends_with_the_close_timeout(void) {
   wsstream_options *options = wsstream_options_new();
   const wsstream_close_info *info = NULL;
@@ -177,6 +189,7 @@ static void a_close_without_an_answer_ends_with_the_close_timeout(void) {
   wsstream_free(stream);
 }
 
+/* Rows: K11 */
 static void a_refused_upgrade_tells_its_http_status(void) {
   wsstream *stream = check_begin_open("/handshake?status=404", NULL);
   const wsstream_close_info *info = NULL;
@@ -189,6 +202,7 @@ static void a_refused_upgrade_tells_its_http_status(void) {
   wsstream_free(stream);
 }
 
+/* Rows: C12 */
 static void close_before_open_settles_closed_with_1006(void) {
   wsstream *stream = check_begin_open("/handshake?stall=1", NULL);
   const wsstream_close_info *info = NULL;
@@ -229,6 +243,43 @@ static void a_failed_stream_without_a_reader_is_freed_quietly(void) {
   wsstream_free(stream);
 }
 
+/* The server answers the handshake after the abort. */
+/* Rows: C01, K12 */
+static void an_aborted_stream_judges_a_close_and_stays_aborted_whatever_comes_later(void) {
+  wsstream_aborter *aborter = wsstream_aborter_new();
+  wsstream_options *options = wsstream_options_new();
+  const char *token = server_fresh_word();
+  const wsstream_close_info *first = NULL, *again = NULL;
+  wsstream_message message;
+  wsstream *stream;
+  char path[160];
+  int i;
+  CHECK_OK(wsstream_options_set_aborter(options, aborter));
+  snprintf(path, sizeof path, "/handshake?token=%s", token);
+  stream = check_begin_open(path, options);
+  wsstream_options_free(options);
+  wsstream_aborter_abort(aborter);
+  for (i = 0; i < 3; i++) {
+    CHECK_STATUS(WSSTREAM_ERR_ABORTED, wsstream_wait_opened(stream, SOON));
+    CHECK_STATUS(WSSTREAM_ERR_ABORTED, wsstream_wait_closed(stream, SOON, i == 0 ? &first : &again));
+    CHECK(i == 0 || first == again);
+    CHECK_NUMBER(1006, first->code);
+    CHECK_NUMBER(0, first->clean);
+    CHECK_NUMBER(0, first->sent_code);
+    CHECK_TEXT("", first->reason);
+    CHECK_STATUS(WSSTREAM_ERR_ABORTED, wsstream_read(stream, SOON, &message));
+    CHECK_STATUS(WSSTREAM_ERR_ABORTED, wsstream_write(stream, WSSTREAM_TEXT, "late", 4, SOON));
+    CHECK_STATUS(WSSTREAM_ERR_ARGUMENT, wsstream_close(stream, 65536, reason_of_124_bytes, WSSTREAM_NUL));
+    CHECK_STATUS(WSSTREAM_ERR_ACCESS, wsstream_close(stream, 999, reason_of_124_bytes, WSSTREAM_NUL));
+    CHECK_STATUS(WSSTREAM_ERR_SYNTAX, wsstream_close(stream, 1000, reason_of_124_bytes, WSSTREAM_NUL));
+    CHECK_OK(wsstream_close(stream, 4000, "late", WSSTREAM_NUL));
+    wsstream_aborter_abort(aborter);
+    if (i == 1) server_release(token);
+  }
+  wsstream_free(stream);
+  wsstream_aborter_free(aborter);
+}
+
 int main(void) {
   memset(reason_of_123_bytes, 'r', 123);
   memset(reason_of_124_bytes, 'r', 124);
@@ -247,6 +298,7 @@ int main(void) {
   RUN(a_close_without_an_answer_ends_with_the_close_timeout);
   RUN(a_refused_upgrade_tells_its_http_status);
   RUN(close_before_open_settles_closed_with_1006);
+  RUN(an_aborted_stream_judges_a_close_and_stays_aborted_whatever_comes_later);
   RUN(a_refused_connection_settles_closed_with_1006);
   RUN(a_failed_stream_without_a_reader_is_freed_quietly);
   return 0;

@@ -4,7 +4,6 @@
 #include "server.h"
 #include "tally.h"
 
-
 static const char *header_of(wsstream *stream, const char *name, size_t index) {
   return wsstream_response_header(stream, name, WSSTREAM_NUL, index);
 }
@@ -42,6 +41,7 @@ static void headers_stay_valid_until_the_stream_is_freed(void) {
   wsstream_free(stream);
 }
 
+/* Rows: O05, D09 */
 static void headers_of_a_refused_upgrade_are_known(void) {
   wsstream *stream = check_begin_open("/handshake?status=503&header=Retry-After:120&body=later", NULL);
   const wsstream_close_info *info = NULL;
@@ -79,6 +79,7 @@ static void without_a_response_there_are_no_headers(void) {
   wsstream_free(stream);
 }
 
+/* Rows: D15 */
 static void interim_responses_are_not_the_response(void) {
   wsstream *stream = check_begin_open("/handshake?before=103&header=X-A:real", NULL);
   CHECK_OK(wsstream_wait_opened(stream, SOON));

@@ -57,6 +57,7 @@ static void headers_of_the_options_are_sent(void) {
   close_normally(stream);
 }
 
+/* Rows: R02 */
 static void text_comes_back_as_text(void) {
   wsstream *stream = check_open("/echo");
   write_and_read_back(stream, WSSTREAM_TEXT, "hello", 5);
@@ -73,6 +74,7 @@ static void binary_comes_back_as_binary(void) {
   close_normally(stream);
 }
 
+/* Rows: R04, W20 */
 static void empty_messages_are_messages(void) {
   wsstream *stream = check_open("/echo");
   wsstream_message message;

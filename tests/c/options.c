@@ -21,6 +21,7 @@ static void expect_url(const char *base, const char *url, const char *expected) 
   wsstream_options_free(options);
 }
 
+/* Rows: U06, U08 */
 static void relative_urls_are_resolved_against_the_base(void) {
   expect_url("ws://127.0.0.1:1/a/b?c", "d", "ws://127.0.0.1:1/a/d");
   expect_url("ws://127.0.0.1:1/a/b?c", "/d", "ws://127.0.0.1:1/d");
@@ -30,12 +31,14 @@ static void relative_urls_are_resolved_against_the_base(void) {
   expect_url("ws://127.0.0.1:1/a", "//127.0.0.1:2/b", "ws://127.0.0.1:2/b");
 }
 
+/* Rows: U03, U06 */
 static void the_scheme_of_the_base_counts_too(void) {
   expect_url("http://127.0.0.1:1/a/", "b", "ws://127.0.0.1:1/a/b");
   expect_url("https://127.0.0.1:1/a/", "b", "wss://127.0.0.1:1/a/b");
   expect_url("https://127.0.0.1:1/a/", "//127.0.0.1:2/", "wss://127.0.0.1:2/");
 }
 
+/* Rows: U03, U06, U08 */
 static void absolute_urls_do_not_look_at_the_base(void) {
   expect_url("wss://127.0.0.1:1/a/", "ws://127.0.0.1:2/c", "ws://127.0.0.1:2/c");
   expect_url("ws://127.0.0.1:1/a/", "http://127.0.0.1:80", "ws://127.0.0.1/");
@@ -43,6 +46,7 @@ static void absolute_urls_do_not_look_at_the_base(void) {
 }
 
 /* As for absolute ones: the fragment, also an empty one, and the scheme are judged after resolving. */
+/* Rows: U02, U04, U05, U06 */
 static void what_comes_of_a_relative_url_is_judged(void) {
   static const struct { const char *base, *url; } bad[] = {
     {"ws://127.0.0.1:1/", "a#b"}, {"ws://127.0.0.1:1/", "a#"}, {"ws://127.0.0.1:1/", "ftp://h/"},
@@ -59,11 +63,13 @@ static void what_comes_of_a_relative_url_is_judged(void) {
 }
 
 /* A fragment of the base is not one of the result, but where nothing is left to resolve. */
+/* Rows: U05, U06 */
 static void a_fragment_of_the_base_does_not_count(void) {
   expect_url("ws://127.0.0.1:1/a#b", "c", "ws://127.0.0.1:1/c");
   expect_url("ws://127.0.0.1:1/a#b", "", "ws://127.0.0.1:1/a");
 }
 
+/* Rows: U02, U06 */
 static void without_a_base_a_relative_url_is_no_url(void) {
   wsstream *stream = NULL;
   CHECK_STATUS(WSSTREAM_ERR_SYNTAX, wsstream_open("/echo", WSSTREAM_NUL, NULL, &stream));
@@ -81,6 +87,7 @@ static void echo_over(wsstream *stream) {
   CHECK_CLOSED_AND_FREE(stream, 1000, "");
 }
 
+/* Rows: U06 */
 static void a_stream_is_opened_relative_to_its_base(void) {
   wsstream_options *options = options_with_text(WSSTREAM_OPTION_BASE_URL, getenv("WSSTREAM_TEST_URL"));
   wsstream *stream = NULL;
@@ -142,6 +149,7 @@ static void large_messages_cross_a_unix_socket(void) {
   wsstream_free(stream);
 }
 
+/* Rows: O03, O05, D09 */
 static void a_unix_socket_that_is_not_there_fails_the_opening(void) {
   wsstream_options *options = options_with_text(WSSTREAM_OPTION_UNIX_SOCKET, "/nonexistent/socket");
   const wsstream_close_info *info = NULL;

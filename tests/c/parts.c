@@ -147,6 +147,7 @@ static void parts_are_given_before_their_fin_has_come(void) {
 }
 
 /* One frame of 10 bytes that comes in two halves, with a ping between two fragments of the next message. */
+/* Rows: R05 */
 static void half_a_frame_is_a_part_and_control_frames_are_none(void) {
   struct peer peer;
   wsstream *stream = peer_open(&peer, NULL);
@@ -269,6 +270,7 @@ static void an_abrupt_end_after_parts_is_an_error_and_no_fin(void) {
   peer_free(&peer, stream);
 }
 
+/* Rows: R07 */
 static void an_abrupt_end_throws_away_what_was_not_taken(void) {
   struct peer peer;
   wsstream *stream = peer_open(&peer, NULL);
@@ -309,6 +311,7 @@ static void messages_before_a_local_close_are_read_in_parts(void) {
   CHECK_CLOSED_AND_FREE(stream, 1000, "");
 }
 
+/* Rows: R06 */
 static void the_peers_close_after_messages_is_done_after_their_parts(void) {
   wsstream *stream = check_open("/count?n=2&size=5&type=text");
   CHECK_OK(wsstream_wait_closed(stream, SOON, NULL));

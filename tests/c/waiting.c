@@ -109,6 +109,7 @@ static void the_open_timeout_fails_the_opening(void) {
 }
 
 /* The writes fill what the system holds, then the write buffer; a write that is refused was not taken. */
+/* Rows: W06 */
 static void a_peer_that_does_not_read_makes_the_stream_unwritable(void) {
   static uint8_t data[65536];
   wsstream *stream = check_open("/stall?receive_buffer=4096");

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
-const LIMIT: Duration = Duration::from_secs(100);
+const LIMIT: Duration = Duration::from_secs(240);
 
 static RUNNING: Mutex<Vec<(String, Instant)>> = Mutex::new(Vec::new());
 static WATCHDOG: Once = Once::new();

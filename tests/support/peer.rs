@@ -42,12 +42,26 @@ impl Peer {
         }
     }
 
-    /// A connection whose request has been read.
-    pub fn accept(&self) -> Connection {
+    /// A connection of which nothing has been read, and the TLS that is to be spoken on it.
+    pub fn accept_raw(&self) -> (TcpStream, Option<ServerConnection>) {
         let (tcp, _) = self.listener.accept().expect("a client");
         tcp.set_read_timeout(Some(Duration::from_secs(60))).expect("a time limit");
         tcp.set_nodelay(true).expect("no delay");
         let tls = self.tls.clone().map(|config| ServerConnection::new(config).expect("a session"));
+        (tcp, tls)
+    }
+
+    /// Whether a client is there that was not accepted.
+    pub fn has_client(&self) -> bool {
+        self.listener.set_nonblocking(true).expect("does not wait");
+        let is_there = self.listener.accept().is_ok();
+        self.listener.set_nonblocking(false).expect("waits again");
+        is_there
+    }
+
+    /// A connection whose request has been read.
+    pub fn accept(&self) -> Connection {
+        let (tcp, tls) = self.accept_raw();
         let mut socket = Socket { tcp, tls };
         let mut request = Vec::new();
         let mut byte = [0];
@@ -66,7 +80,8 @@ impl Peer {
     }
 }
 
-fn tls_config() -> Arc<ServerConfig> {
+/// What a peer speaks TLS with.
+pub fn tls_config() -> Arc<ServerConfig> {
     #[cfg(not(feature = "ring"))]
     use rustls::crypto::aws_lc_rs as cryptography;
     #[cfg(feature = "ring")]
@@ -133,6 +148,31 @@ impl Write for Socket {
     }
 }
 
+impl Socket {
+    /// Says close_notify, if TLS is spoken; TCP goes on.
+    pub fn end_tls(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+        }
+        // A client that is gone needs not be told.
+        let _ = self.flush();
+    }
+}
+
+/// Resets TCP.
+pub fn reset(tcp: TcpStream) {
+    socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO)).expect("lingers not");
+}
+
+/// What `Sec-WebSocket-Accept` has to answer to this request.
+pub fn accept_key(request: &str) -> String {
+    let key = request.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("sec-websocket-key").then_some(value)
+    });
+    tungstenite::handshake::derive_accept_key(key.expect("a key").as_bytes())
+}
+
 /// A frame of the client, unmasked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
@@ -141,18 +181,32 @@ pub struct Received {
 }
 
 impl Connection {
+    /// One whose request has been read through this TLS.
+    pub fn secured(tcp: TcpStream, tls: ServerConnection, request: String) -> Self {
+        Self { socket: Socket { tcp, tls: Some(tls) }, request }
+    }
+
+    /// What has to answer the request's key.
+    pub fn accept_key(&self) -> String {
+        accept_key(&self.request)
+    }
+
     /// Answers the handshake, with more bytes in the same write.
     pub fn switch(&mut self, more: &[u8]) {
-        let key = self.request.lines().find_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            name.eq_ignore_ascii_case("sec-websocket-key").then_some(value)
-        });
-        let accept = tungstenite::handshake::derive_accept_key(key.expect("a key").as_bytes());
+        let accept = self.accept_key();
         let head = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: {accept}\r\n\r\n"
         );
         self.send(&[head.as_bytes(), more].concat());
+    }
+
+    /// All that comes up to the end of TCP.
+    pub fn receive_rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // An end that is not in order leaves what came before.
+        let _ = self.socket.read_to_end(&mut bytes);
+        bytes
     }
 
     pub fn send(&mut self, bytes: &[u8]) {

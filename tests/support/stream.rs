@@ -78,6 +78,10 @@ impl Options {
         self
     }
 
+    pub fn handle(&self) -> *mut wsstream_options {
+        self.0
+    }
+
     pub fn set_number(&self, option: u32, value: i64) -> Status {
         status(c!(wsstream_options_set_number(self.0, option, value)))
     }

@@ -4,11 +4,13 @@
 
 mod check;
 mod compiler;
+mod conformance;
 mod document;
 mod enumerator;
 mod header;
 mod item;
 mod layout;
+mod malformed;
 mod rust_layout;
 mod symbol;
 mod workspace;
@@ -24,6 +26,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   layout  [--check]  abi/layout.txt: sizes, offsets and constants, as C and Rust see them
   docs-lines         every function and callback of the header has its lines
   example            the program at the top of the header is examples/echo.c
+  conformance [--check]  docs/conformance.md: every row of docs/rows.txt with the tests that hold it
   check              all of it, formatting, lints and the oldest compiler too";
 
 fn main() -> ExitCode {
@@ -38,6 +41,8 @@ fn main() -> ExitCode {
         ["layout", "--check"] => layout::run(true),
         ["docs-lines"] => document::run(),
         ["example"] => header::example(),
+        ["conformance"] => conformance::run(false),
+        ["conformance", "--check"] => conformance::run(true),
         ["check"] => check::run(),
         _ => Err(USAGE.to_owned()),
     };

@@ -1,6 +1,7 @@
 //! The end of a stream, as `src/stream/control.rs` and `mod.rs` have it.
 
 use super::kernel::Command;
+use super::serving::Locked;
 use super::stream::{Bug, Cause, Control, Status, Stream};
 use wsstream_models::proto::closing::{Action, Input, State};
 use wsstream_models::stream::read_word::{self, THROTTLED};
@@ -35,16 +36,23 @@ impl Stream {
     pub fn handle_transport_ended(&self, broke: bool) {
         let mut control = self.control();
         let is_sending = !control.send_failed;
-        if control.state == State::ReplyDue && !broke && is_sending && !self.has(Bug::ReplyNotServed) {
-            // The reply was left to a thread that had the write word: it goes out before the end is judged.
+        if !broke && is_sending && control.state != State::Closed {
+            // Another thread may have the write word. A reply that was left to it goes out, and what the socket has told it
+            // is known, before the end is judged.
+            let is_reply_due = control.state == State::ReplyDue;
             drop(control);
-            self.serve_now();
+            if is_reply_due && !self.has(Bug::ReplyNotServed) {
+                self.serve_now();
+            } else if !is_reply_due && !self.has(Bug::SenderUnawaited) {
+                Locked::new(self, self.lock_write(), false).unlock(false);
+            }
             control = self.control();
         }
         let has_failed = broke || control.send_failed;
         let input = if has_failed { Input::Failed } else { Input::TransportEnded };
         let action = control.step(input);
-        self.settle_by(&mut control, action, false, Cause::Other);
+        let cause = if has_failed { Cause::System } else { Cause::Other };
+        self.settle_by(&mut control, action, false, cause);
     }
 
     /// Settles where the table says so.

@@ -210,12 +210,68 @@ fn an_end_that_does_not_wait_for_the_reply_drops_it() {
     fails("the reply goes out", replied(Bug::ReplyNotServed));
 }
 
-/// What was received is wrong, and the peer's end comes behind it, while another thread has the write word.
+/// The peer resets TCP while one thread reads and another writes: only one of them is told by the system.
+fn reset(bug: Bug) -> impl Fn() + Send + Sync {
+    const ACTORS: &[Actor] = &[
+        |stream| {
+            stream.system().peer_resets();
+            stream.write(2, SMALL, false, Timeout::Never);
+        },
+        |stream| read_until_end(stream, Status::Ended),
+    ];
+    move || {
+        let stream = Stream::new(with(bug));
+        run(&stream, ACTORS);
+        assert_eq!(stream.control().cause, Some(Cause::System), "what the system said is the cause");
+    }
+}
+
+#[test]
+fn a_reset_that_a_writer_is_told_is_the_cause_though_the_reader_meets_the_end() {
+    holds(reset(Bug::None));
+}
+
+#[test]
+fn an_end_that_does_not_wait_for_the_sender_tells_another_cause() {
+    fails("what the system said", reset(Bug::SenderUnawaited));
+}
+
+#[test]
+fn a_refusal_that_is_told_behind_the_lock_is_missed() {
+    fails("what the system said", reset(Bug::ToldAfterUnlock));
+}
+
+/// Who was told of the end finds neither half going on.
+fn told(bug: Bug, is_open: bool) -> impl Fn() + Send + Sync {
+    const ACTORS: &[Actor] = &[
+        |stream| stream.fail(),
+        |stream| {
+            if stream.poll(1, CLOSED, Timeout::Zero) == (Status::Ok, CLOSED) {
+                assert_eq!(stream.read(1, Timeout::Zero), Err(Status::Ended), "reading has ended");
+                assert_eq!(stream.write(1, SMALL, false, Timeout::Zero), Status::Ended, "writing has ended");
+            }
+        },
+    ];
+    move || run(&Stream::new(Setup { is_open, ..with(bug) }), ACTORS)
+}
+
+#[test]
+fn who_was_told_of_the_end_meets_it_in_both_halves() {
+    holds(told(Bug::None, true));
+    holds(told(Bug::None, false));
+}
+
+#[test]
+fn an_end_that_is_told_before_it_is_marked_lets_a_read_go_on() {
+    fails("reading has ended", told(Bug::MarksUnawaited, false));
+}
+
+/// What was received is wrong, and TCP breaks behind it, while another thread has the write word.
 fn failed_and_ended(bug: Bug) -> impl Fn() + Send + Sync {
     const ACTORS: &[Actor] = &[
         |stream| {
             stream.fail();
-            stream.handle_transport_ended(false);
+            stream.handle_transport_ended(true);
         },
         |stream| {
             stream.write(1, SMALL, false, Timeout::Never);
@@ -229,7 +285,7 @@ fn failed_and_ended(bug: Bug) -> impl Fn() + Send + Sync {
 }
 
 #[test]
-fn a_failure_that_was_left_to_a_writer_is_the_cause_though_tcp_ends() {
+fn a_failure_that_was_left_to_a_writer_is_the_cause_though_tcp_breaks() {
     holds(failed_and_ended(Bug::None));
 }
 

@@ -94,6 +94,7 @@ struct State {
     room: usize,
     /// How many sends are refused before the next that is not.
     refusals: usize,
+    is_reset: bool,
     wire: Vec<u8>,
     watched: Option<Interest>,
     waiters: Vec<Waiter>,
@@ -111,7 +112,7 @@ struct State {
 
 impl State {
     fn is_ready(&self, interest: Interest) -> bool {
-        let readable = !self.arrived.is_empty() || self.has_ended || self.is_broken;
+        let readable = !self.arrived.is_empty() || self.has_ended || self.is_broken || self.is_reset;
         (interest.read && readable) || (interest.write && self.room > 0)
     }
 
@@ -200,6 +201,11 @@ impl Kernel {
         self.change(|state| state.refusals += 1);
     }
 
+    /// The peer resets TCP: the first call that meets it is told, later ones find the end.
+    pub fn peer_resets(&self) {
+        self.change(|state| state.is_reset = true);
+    }
+
     /// What has been sent so far.
     pub fn wire(&self) -> Vec<u8> {
         self.state().wire.clone()
@@ -216,6 +222,10 @@ impl Kernel {
     pub fn receive(&self, size: usize) -> Received {
         self.change(|state| {
             if state.arrived.is_empty() {
+                if std::mem::take(&mut state.is_reset) {
+                    state.has_ended = true;
+                    return Received::Broken;
+                }
                 return match (state.is_broken, state.has_ended) {
                     (true, _) => Received::Broken,
                     (_, true) => Received::End,
@@ -230,6 +240,10 @@ impl Kernel {
 
     pub fn send(&self, bytes: &[u8]) -> Result<usize, Refused> {
         self.change(|state| {
+            if std::mem::take(&mut state.is_reset) {
+                state.has_ended = true;
+                return Err(Refused);
+            }
             if state.refusals > 0 {
                 state.refusals -= 1;
                 return Err(Refused);

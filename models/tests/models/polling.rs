@@ -105,7 +105,7 @@ impl Stream {
         if events & WRITABLE != 0 && self.is_writable() {
             holding |= WRITABLE;
         }
-        if events & CLOSED != 0 && self.has_settled() {
+        if events & CLOSED != 0 && self.has_told() {
             holding |= CLOSED;
         }
         holding & events
@@ -151,6 +151,6 @@ impl Stream {
         if self.has_opened() {
             return Some(Status::Ok);
         }
-        self.has_settled().then_some(Status::Ended)
+        self.has_told().then_some(Status::Ended)
     }
 }

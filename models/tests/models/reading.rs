@@ -545,10 +545,12 @@ impl Stream {
                 let mut control = self.control();
                 if control.is_open() && !control.peer_close {
                     // Answered together when the input is used up, or when no further one can be kept.
-                    let is_full = control.push_pong();
+                    let were_all = control.has_all_pongs();
+                    control.push_pong();
+                    let are_all = control.has_all_pongs();
                     drop(control);
-                    side.has_pongs = !is_full;
-                    if is_full {
+                    side.has_pongs = !are_all;
+                    if are_all && !were_all && !self.has(Bug::FullNotPosted) {
                         self.serve_posted();
                     }
                 }

@@ -4,6 +4,7 @@ use super::check::{fails, holds};
 use super::driving::{Actor, Internal, assert_watched, run};
 use super::kernel::Command;
 use super::stream::{Bug, OPENED, PING, PONG, READABLE, Setup, Status, Stream, Timeout, internal_leave};
+use super::writing::SMALL;
 use std::sync::Arc;
 use wsstream_models::stream::read_word::{
     CANCELLED, CONNECTING, INTERNAL, Leave, OWNER, QUEUED, ReadWord, THROTTLED,
@@ -538,6 +539,34 @@ fn input_that_a_turn_leaves_and_does_not_say_is_not_gone_on_with() {
 fn a_read_that_sleeps_on_input_that_a_turn_left_sleeps_for_ever() {
     let setup = Setup { receive_size: 4, ..short_turns(Bug::TurnSleeps, b"PP1") };
     fails(DEADLOCK, in_turns(setup, 2, READ_ONE));
+}
+
+/// More pings than pongs can be kept, while the socket takes nothing and another thread writes.
+fn flooded(bug: Bug) -> impl Fn() + Send + Sync {
+    const ACTORS: &[Actor] = &[
+        |stream| stream.kernel().peer_takes(100),
+        |stream| {
+            stream.write(1, SMALL, false, Timeout::Never);
+        },
+    ];
+    move || {
+        let stream = Stream::new(Setup { bug, arrived: b"PPPP", room: 0, ..Setup::default() });
+        run(&stream, ACTORS);
+        let pongs = stream.system().wire().iter().filter(|&&byte| byte == PONG).count();
+        assert!(pongs >= 2, "what could be kept is answered: {pongs}");
+        assert_eq!(stream.control().pongs, 0);
+        assert_watched(&stream);
+    }
+}
+
+#[test]
+fn a_flood_of_pings_is_answered_as_far_as_it_was_kept() {
+    holds(flooded(Bug::None));
+}
+
+#[test]
+fn pongs_that_are_all_and_not_posted_are_stranded() {
+    fails("what could be kept", flooded(Bug::FullNotPosted));
 }
 
 #[test]

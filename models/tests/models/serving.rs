@@ -60,6 +60,8 @@ impl<'a> Locked<'a> {
                 stream.serve(&mut held);
             }
             if held.broken && !held.is_broken_told {
+                // Before the word is let go: the reader may meet the end at once, and this says why.
+                stream.control().send_failed |= !stream.has(Bug::ToldAfterUnlock);
                 broken = true;
                 held.is_broken_told = true;
             }
@@ -205,7 +207,7 @@ impl Stream {
 
     /// The socket refuses bytes: the reading half says why the connection ended.
     fn handle_send_failed(&self) {
-        self.control().send_failed = true;
+        self.control().send_failed |= self.has(Bug::ToldAfterUnlock);
         if !self.drain_after_send_failed() {
             // Another thread reads, or this one further up: it meets the end, whatever the socket knows of it.
             if !self.has(Bug::BrokenUntold) {

@@ -63,6 +63,7 @@ pub enum Bug {
     OpenedUnseen,
     OpenNotSaid,
     PongsUntold,
+    FullNotPosted,
     TurnSleeps,
     ArmedPendingNotSaid,
     ChunkUnsaid,
@@ -88,6 +89,9 @@ pub enum Bug {
     StatusAfterLatch,
     ReplyNotServed,
     FailureForgotten,
+    SenderUnawaited,
+    ToldAfterUnlock,
+    MarksUnawaited,
     // The descriptor.
     LookBeforeQuiet,
     RaisedBesideEvent,
@@ -150,7 +154,9 @@ pub enum Status {
 pub enum Cause {
     /// What was received is wrong, or the system refused something.
     Failure,
-    /// The transport, a Close, a deadline.
+    /// A system call has failed.
+    System,
+    /// The end of TCP, a Close, a deadline.
     Other,
 }
 
@@ -224,10 +230,13 @@ impl Control {
         self.pongs > 0 || self.close
     }
 
-    /// True where a further one would cost the oldest.
-    pub fn push_pong(&mut self) -> bool {
-        self.pongs = (self.pongs + 1).min(PONGS_MAX);
+    /// Whether a further pong costs the oldest.
+    pub fn has_all_pongs(&self) -> bool {
         self.pongs == PONGS_MAX
+    }
+
+    pub fn push_pong(&mut self) {
+        self.pongs = (self.pongs + 1).min(PONGS_MAX);
     }
 
     pub fn is_open(&self) -> bool {
@@ -445,6 +454,15 @@ impl Stream {
         self.closed.load(Ordering::Acquire) != OPEN
     }
 
+    /// `settled`.
+    pub fn has_told(&self) -> bool {
+        let has_settled = self.has_settled();
+        if has_settled && self.read.load() & read_word::ENDED == 0 && !self.has(Bug::MarksUnawaited) {
+            drop(self.control());
+        }
+        has_settled
+    }
+
     /// Whether `closed` has settled clean after a close from this side.
     pub fn has_closed_here(&self) -> bool {
         self.assert_alive();
@@ -546,11 +564,12 @@ impl Stream {
         if is_late {
             self.end_writing();
         }
-        if !self.has(Bug::EndNotMarked) {
-            self.read.mark(read_word::ENDED);
-        }
         if !self.has(Bug::WriteEndNotMarked) {
             self.write.mark(write_word::ENDED);
+        }
+        // The last of the three: see `has_told`.
+        if !self.has(Bug::EndNotMarked) {
+            self.read.mark(read_word::ENDED);
         }
         self.detach_socket(control);
         if !self.has(Bug::ToldBeforeLatch) {

@@ -6,9 +6,11 @@ pub mod answer;
 pub mod closing;
 pub mod count;
 pub mod echo;
+pub mod flood;
 pub mod ping;
 pub mod raw;
 pub mod stall;
+pub mod verify;
 
 use crate::frame::{FrameHeader, opcode};
 use crate::query::{Query, Refusal};

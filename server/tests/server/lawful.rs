@@ -182,3 +182,56 @@ fn slow_write_and_slow_read_lose_nothing() {
     drop(client);
     assert!(http_get("/record/slow-read").contains("binary fin=1 masked=1 mask=11223344 rsv=0 size=200"));
 }
+
+#[test]
+fn flood_repeats_its_bytes_so_often_between_those_before_and_behind() {
+    let mut client = Client::open("/flood?hex=820158&n=50000&before=8100&behind=8900&id=flood");
+    assert_eq!(client.receive(), Frame::new(TEXT, b""));
+    for _ in 0..50_000 {
+        assert_eq!(client.receive(), Frame::new(BINARY, b"X"));
+    }
+    assert_eq!(client.receive(), Frame::new(PING, b""));
+    client.send(CLOSE, b"");
+    assert_eq!(client.receive(), Frame::new(CLOSE, b""));
+    assert_eq!(client.rest(), (vec![], End::Fin));
+    drop(client);
+    let sent = format!(" sent_bytes={}\n", 129 + 2 + 150_000 + 2 + 2);
+    let record = http_get("/record/flood");
+    assert!(record.contains(&sent), "{record}");
+}
+
+#[test]
+fn flood_waits_for_a_message_and_reads_nothing_meanwhile_if_it_is_told_so() {
+    let mut client = Client::open("/flood?hex=8100&n=100&wait=1&reads=0");
+    assert!(client.is_silent());
+    client.send(TEXT, b"go");
+    client.send(PING, b"behind");
+    for _ in 0..100 {
+        assert_eq!(client.receive(), Frame::new(TEXT, b""));
+    }
+    assert_eq!(client.receive(), Frame::new(PONG, b"behind"));
+}
+
+#[test]
+fn verify_counts_the_right_messages_and_names_a_wrong_one() {
+    let pattern = Pattern::new(false, 300);
+    let mut client = Client::open("/verify?size=300&type=binary");
+    client.send(BINARY, pattern.message(0));
+    client.send_part(false, BINARY, &pattern.message(1)[..100]);
+    client.send_part(true, 0, &pattern.message(1)[100..]);
+    client.send(CLOSE, b"");
+    assert_eq!(client.receive(), Frame::close(1000, "2 messages"));
+    let wrong: [(u8, &[u8]); 4] = [
+        (BINARY, pattern.message(2)),
+        (BINARY, &pattern.message(1)[..299]),
+        (BINARY, &[pattern.message(1), b"x"].concat()),
+        (TEXT, pattern.message(1)),
+    ];
+    for (opcode, payload) in wrong {
+        let mut client = Client::open("/verify?size=300&type=binary&token=verify");
+        client.send(BINARY, pattern.message(0));
+        client.send(opcode, payload);
+        http_get("/release?token=verify");
+        assert_eq!(client.receive(), Frame::close(4000, "message 1 differs"));
+    }
+}

@@ -248,14 +248,22 @@ fn is_refusing(status: u16) -> bool {
 fn parse_head(head: &[u8]) -> Result<Head, httparse::Error> {
     let mut fields = [httparse::EMPTY_HEADER; HEADER_COUNT_MAX];
     let mut response = httparse::Response::new(&mut fields);
-    match (response.parse(head)?, response.version, response.code) {
+    let mut config = httparse::ParserConfig::default();
+    config.allow_obsolete_multiline_headers_in_responses(true);
+    match (config.parse_response(&mut response, head)?, response.version, response.code) {
         (httparse::Status::Complete(_), Some(minor_version), Some(status)) => {
-            let headers = response.headers.iter().map(|field| (field.name.to_owned(), field.value.to_vec()));
+            let headers = response.headers.iter().map(|field| (field.name.to_owned(), unfolded(field.value)));
             Ok(Head { minor_version, status, headers: headers.collect() })
         }
         // The blank line is there, so this is a head that ends where httparse does not see an end.
         _ => Err(httparse::Error::Status),
     }
+}
+
+/// RFC 9112 §5.2: a line end inside a value, with the blanks around it, stands for one blank.
+fn unfolded(value: &[u8]) -> Vec<u8> {
+    let lines = value.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.collect::<Vec<_>>().join(&b' ')
 }
 
 /// The bytes as printable text in quotes, cut where a log line would get too long.

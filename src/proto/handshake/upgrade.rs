@@ -104,9 +104,8 @@ impl Head {
     /// Decision 11: no field of the handshake comes twice, also none that is not known here.
     fn check_repeated(&self) -> Result<(), String> {
         const PREFIX: &str = "Sec-WebSocket-";
-        let is_own = |name: &str| {
-            name.get(..PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
-        };
+        let is_own =
+            |name: &str| name.get(..PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX));
         for (index, (name, second)) in self.headers.iter().enumerate().filter(|(_, (name, _))| is_own(name)) {
             let mut before = self.headers[..index].iter();
             if let Some((name, first)) = before.find(|(other, _)| other.eq_ignore_ascii_case(name)) {

@@ -126,6 +126,35 @@ fn the_budget_bounds_every_part_and_control_frames_cost_none() {
 }
 
 #[test]
+fn a_short_message_beyond_the_budget_comes_in_parts() {
+    let input = frame(true, TEXT, b"hello");
+    for budget in 1..5 {
+        let payload = Span { start: 2, end: 2 + budget };
+        let part = Event::Part { kind: Kind::Text, payload, first: true, fin: false };
+        assert_eq!(Decoder::new(0).decode(&input, budget), (payload.end, part));
+    }
+}
+
+#[test]
+fn a_message_of_a_16_bit_length_ends_there_however_much_is_behind_it() {
+    let input = frame(true, BINARY, &[7; 200]).repeat(6);
+    let payload = Span { start: 4, end: 204 };
+    let event = Event::Message { kind: Kind::Binary, payload };
+    assert_eq!(Decoder::new(0).decode(&input, usize::MAX), (payload.end, event));
+}
+
+#[test]
+fn a_length_that_looks_like_a_header_is_none() {
+    // Its two bytes alone would be the header of a text message of five bytes.
+    let input = frame(true, BINARY, &[b'x'; 0x8105]);
+    let mut decoder = Decoder::new(0);
+    assert_eq!(decoder.decode(&input[..2], usize::MAX), (2, Event::Starved));
+    let payload = Span { start: 2, end: 2 + 0x8105 };
+    let event = Event::Message { kind: Kind::Binary, payload };
+    assert_eq!(decoder.decode(&input[2..], usize::MAX), (payload.end, event));
+}
+
+#[test]
 fn a_header_alone_announces_payload_that_may_be_received_elsewhere() {
     let input = frame(true, BINARY, &[7; 100_000]);
     let mut decoder = Decoder::new(0);
@@ -184,6 +213,16 @@ fn discarding_drops_the_message_at_hand_and_later_ones_but_answers_control_frame
             }
         }
         assert_eq!(reader.seen, [Seen::Ping(b"still here".to_vec()), Seen::Close(Some(1001), String::new())]);
+    }
+}
+
+#[test]
+fn discarding_drops_every_later_message_that_is_whole_in_its_call() {
+    let input = frame(true, BINARY, b"dropped");
+    let mut decoder = Decoder::new(0);
+    decoder.discard_data();
+    for _ in 0..3 {
+        assert_eq!(decoder.decode(&input, usize::MAX), (input.len(), Event::Starved));
     }
 }
 

@@ -361,6 +361,14 @@ fn bytes_that_are_no_http_are_refused_at_the_first_wrong_one() {
 }
 
 #[test]
+fn what_is_no_http_is_shown_whole_up_to_64_bytes() {
+    let line = "x".repeat(64);
+    assert!(refusal(line.as_bytes(), &[]).detail.ends_with(&format!("\"{line}\".")));
+    let more = format!("{line}x");
+    assert!(refusal(more.as_bytes(), &[]).detail.ends_with(&format!("\"{line}...\".")));
+}
+
+#[test]
 fn broken_header_lines_are_refused() {
     for line in ["no colon", "Bad Name: x", " folded: x", "X: a\0b", ": x"] {
         let refusal = refusal(&response(&["Connection: Upgrade", line]), &[]);
@@ -378,6 +386,14 @@ fn a_header_without_end_is_refused_at_the_limit() {
     let mut reader = reader(&[], LIMIT);
     assert_eq!(reader.read(&endless[..LIMIT - 1]).1, Progress::Starved);
     assert!(matches!(reader.read(b"a").1, Progress::Refused(_)), "it cannot end within the limit any more");
+}
+
+#[test]
+fn an_interim_response_that_takes_all_room_is_refused_at_once() {
+    let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let (_, progress) = read_limited(interim, &[], interim.len());
+    assert!(matches!(progress, Progress::Refused(refusal) if refusal.cause == Cause::TooBig));
+    assert_eq!(read_limited(interim, &[], interim.len() + 1).1, Progress::Starved);
 }
 
 #[test]

@@ -50,6 +50,21 @@ fn only_messages_above_the_split_leave_as_several_frames() {
 }
 
 #[test]
+fn the_frames_that_are_left_are_counted_to_the_last() {
+    for (size, fin) in [(0, false), (0, true), (1, false), (FRAME_SPLIT_MIN + 1, true)] {
+        let mut outgoing = Outgoing::new();
+        let accepted = outgoing.check(Kind::Binary, &vec![0; size], fin, false).unwrap();
+        let mut frames = outgoing.accept(accepted);
+        let mut left = frames.len();
+        while frames.next().is_some() {
+            left -= 1;
+            assert_eq!(frames.len(), left, "{size}");
+        }
+        assert_eq!(left, 0, "{size}");
+    }
+}
+
+#[test]
 fn parts_continue_the_message_until_fin() {
     let mut outgoing = Outgoing::new();
     assert_eq!(write(&mut outgoing, Kind::Text, b"a", false), Ok(vec![(Opcode::Text, false, 0..1)]));

@@ -82,6 +82,15 @@ fn one_bad_byte_is_found_at_every_place_of_every_size() {
 }
 
 #[test]
+fn bytes_that_are_their_highest_bit_alone_are_no_text() {
+    for size in 1..=140 {
+        let bytes = vec![0x80; size];
+        assert!(!is_valid(&bytes), "{size}");
+        assert_eq!(Utf8::new().feed(&bytes), Err(Invalid), "{size}");
+    }
+}
+
+#[test]
 fn random_text_with_a_random_mistake_agrees_with_the_standard_library() {
     let mut random = Random::new(1);
     for _ in 0..20_000 {
