@@ -142,6 +142,22 @@ static void messages_and_bytes_are_counted_in_both_directions(void) {
   peer_free(&peer, stream);
 }
 
+/* The second and the third are there when the first is read: they take the short way. */
+static void messages_of_one_packet_are_counted_each(void) {
+  struct peer peer;
+  wsstream *stream = peer_open(&peer, NULL);
+  const wsstream_statistics before = statistics_of(stream);
+  wsstream_statistics after;
+  peer_send(&peer, "\x81\x01" "a" "\x81\x02" "bc" "\x81\x03" "def", 12);
+  read_text(stream, "a");
+  read_text(stream, "bc");
+  read_text(stream, "def");
+  after = statistics_of(stream);
+  CHECK_NUMBER(before.messages_received + 3, after.messages_received);
+  CHECK_NUMBER(before.payload_received + 6, after.payload_received);
+  peer_free(&peer, stream);
+}
+
 static void what_is_received_and_not_read_is_unread(void) {
   struct peer peer;
   wsstream *stream = peer_open(&peer, NULL);
@@ -325,6 +341,25 @@ static void each_level_includes_those_before_it(void) {
   CHECK(log.counts[WSSTREAM_LOG_TRACE] >= 2); /* a message there and one back */
 }
 
+static void messages_of_one_packet_are_logged_each(void) {
+  wsstream_options *options = wsstream_options_new();
+  struct log log = log_zero;
+  struct peer peer;
+  wsstream *stream;
+  log.level_max = WSSTREAM_LOG_TRACE;
+  CHECK_OK(wsstream_options_set_log(options, keep_line, WSSTREAM_LOG_TRACE, &log));
+  stream = peer_open(&peer, options);
+  wsstream_options_free(options);
+  CHECK_OK(wsstream_on_freed(stream, note_freed, &log.freed));
+  peer_send(&peer, "\x81\x01" "a" "\x81\x02" "bc" "\x81\x03" "def", 12);
+  read_text(stream, "a");
+  read_text(stream, "bc");
+  read_text(stream, "def");
+  peer_free(&peer, stream);
+  tally_await(&log.freed, 1);
+  CHECK_NUMBER(3, log.counts[WSSTREAM_LOG_TRACE]);
+}
+
 static void off_logs_nothing(void) {
   struct log log;
   live_logged(&log, WSSTREAM_LOG_OFF, "/echo");
@@ -477,12 +512,14 @@ int main(void) {
   RUN(without_a_response_there_are_no_headers);
   RUN(interim_responses_are_not_the_response);
   RUN(messages_and_bytes_are_counted_in_both_directions);
+  RUN(messages_of_one_packet_are_counted_each);
   RUN(what_is_received_and_not_read_is_unread);
   RUN(what_the_system_does_not_take_is_unsent);
   RUN(pings_of_the_peer_are_counted);
   RUN(the_size_of_the_structure_is_the_programs);
   RUN(counters_are_known_from_the_beginning_to_the_end);
   RUN(each_level_includes_those_before_it);
+  RUN(messages_of_one_packet_are_logged_each);
   RUN(off_logs_nothing);
   RUN(a_failed_opening_is_an_error_in_the_log);
   RUN(a_log_holds_no_secret_of_the_url);
