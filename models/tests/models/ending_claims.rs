@@ -1,6 +1,6 @@
 //! What holds at the end of a stream: who wakes, who lets the socket go, and when the memory may be given back.
 
-use super::check::{fails, holds};
+use super::check::{fails, fails_within, holds};
 use super::driving::{Actor, assert_watched, run};
 use super::stream::{Bug, CLOSED, Cause, OUR_CLOSE, READABLE, Setup, Status, Stream, Timeout};
 use super::writing::{SMALL, TWO_FRAMES};
@@ -233,12 +233,12 @@ fn a_reset_that_a_writer_is_told_is_the_cause_though_the_reader_meets_the_end() 
 
 #[test]
 fn an_end_that_does_not_wait_for_the_sender_tells_another_cause() {
-    fails("what the system said", reset(Bug::SenderUnawaited));
+    fails_within(1, "what the system said", reset(Bug::SenderUnawaited));
 }
 
 #[test]
 fn a_refusal_that_is_told_behind_the_lock_is_missed() {
-    fails("what the system said", reset(Bug::ToldAfterUnlock));
+    fails_within(1, "what the system said", reset(Bug::ToldAfterUnlock));
 }
 
 /// Who was told of the end finds neither half going on.
