@@ -43,7 +43,7 @@ server: ## build the test server
 
 .PHONY: test-rust
 test-rust: ## the tests of the Rust workspace, without and with injected faults
-	@WSSTREAM_MODEL_SECONDS=3 cargo test --locked --quiet --no-fail-fast --workspace --features wsstream/dump
+	@WSSTREAM_MODEL_SECONDS=2 cargo test --locked --quiet --no-fail-fast --workspace --features wsstream/dump
 	@cargo test --locked --quiet --no-fail-fast --package wsstream $(with_faults) --lib --test count_locked $(faults)
 	@WSSTREAM_TEST_SCHEME=wss cargo test --locked --quiet --no-fail-fast --package wsstream $(with_faults) $(faults) $(secure)
 
