@@ -14,6 +14,7 @@ use support::heap::{Heap, live, more_than};
 use support::peer::{Connection, Peer, frame, whole_frames};
 use support::{
     BINARY, CLOSED, Cause, FOREVER, Options, READABLE, Status, Stream, WRITABLE, option, server, until,
+    until_spinning,
 };
 
 #[global_allocator]
@@ -213,13 +214,6 @@ fn cut(peer: &Peer, end: End, message: &Arc<Vec<u8>>, timeout_ms: i64, calls: us
     }
     assert!(matches!(writer.join().unwrap(), Status::State | Status::Connection));
     received.join().unwrap()
-}
-
-/// As `until`, where a millisecond is too long.
-fn until_spinning(mut holds: impl FnMut() -> bool) {
-    while !holds() {
-        std::thread::yield_now();
-    }
 }
 
 /// Fails unless every message that is complete is the one that was written, and nothing follows a Close.

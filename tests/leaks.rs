@@ -9,14 +9,13 @@ mod support;
 
 use ::wsstream::ffi::aborter::{wsstream_aborter_abort, wsstream_aborter_free, wsstream_aborter_new};
 use ::wsstream::ffi::options::wsstream_options_set_aborter;
-use ::wsstream::memory::pool;
 use socket2::{Domain, Socket, Type};
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use support::alone::alone;
-use support::heap::{Heap, live};
+use support::heap::{Heap, live_with_full_pool};
 use support::peer::{Connection, Peer, frame};
 use support::{
     BINARY, FOREVER, Options, READABLE, Status, Stream, TEXT, descriptor_count, is_secure, option, server,
@@ -36,15 +35,6 @@ static IS_WARM: Mutex<bool> = Mutex::new(false);
 /// Descriptors, and threads of the library.
 fn counts() -> (usize, usize) {
     (descriptor_count(), thread_count("wsstream"))
-}
-
-/// Bytes in use while the library keeps as many chunks for later as it ever does: how many it had kept tells nothing.
-fn bytes() -> usize {
-    for size in [4 << 10, 16 << 10, 64 << 10, 256 << 10] {
-        // More than it keeps of a size.
-        drop((0..100).map(|_| pool::take(size)).collect::<Vec<_>>());
-    }
-    live()
 }
 
 /// The first streams start the internal thread, which stays, and make its tables as large as the others need them.
@@ -76,7 +66,7 @@ fn leave_nothing_behind<T>(
     if !std::mem::replace(&mut is_warm, true) {
         std::thread::spawn(warm_up).join().expect("it ends");
     }
-    let (empty, bytes_before) = (counts(), bytes());
+    let (empty, bytes_before) = (counts(), live_with_full_pool());
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let world = begin();
@@ -85,7 +75,7 @@ fn leave_nothing_behind<T>(
     });
     until(|| counts() == empty);
     // A small part of what each has; the tables of the library may have grown.
-    until(|| bytes() < bytes_before + COUNT * (64 + own));
+    until(|| live_with_full_pool() < bytes_before + COUNT * (64 + own));
     #[cfg(feature = "fault-injection")]
     until(|| ::wsstream::memory::chunk::live_bytes() == 0);
 }
@@ -247,10 +237,10 @@ fn the_time_limit_of_an_opening_goes_with_its_stream() {
             }
         };
         some(10);
-        let before = bytes();
+        let before = live_with_full_pool();
         some(80);
         // No more than what is there at once asks for.
-        until(|| bytes() < before + (16 << 10));
+        until(|| live_with_full_pool() < before + (16 << 10));
     });
 }
 

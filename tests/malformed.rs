@@ -10,14 +10,12 @@ use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use support::peer::{Connection, Peer, Received, frame, whole_frames};
-use support::{Call, Cause, Info, Initiator, Options, Phase, Status, Stream, TEXT, option};
+use support::reader::{Reader, read_all};
+use support::{Cause, FOREVER, Info, Initiator, Message, Options, Phase, Status, Stream, TEXT, option};
 use table::{Input, When, inputs};
 
-/// Long for a machine that is busy, short for what would never come.
-const LATE_MS: i64 = 20_000;
 /// More than this is not sent one byte at a time.
 const SMALL: usize = 700;
 
@@ -104,18 +102,18 @@ fn answer(peer: &Peer, input: &Input, manner: Manner) {
     let name = format!("{} ({manner:?})", input.name);
     let stream = Stream::open_with(&peer.url(), &options(input));
     let mut connection = peer.accept();
-    let reader = (manner != Manner::Unread).then(|| Reader::begin(&stream));
+    let reader = (manner != Manner::Unread).then(|| Reader::begin(&stream, size));
     let bytes = input.bytes(&connection.accept_key());
     send(&mut connection, &bytes, manner);
     if !input.fails() {
-        assert_eq!(stream.wait_opened(LATE_MS), Status::Ok, "{name}: {:?}", stream.wait_closed(0));
+        assert_eq!(stream.wait_opened(FOREVER), Status::Ok, "{name}: {:?}", stream.wait_closed(0));
         let after = [frame(0x81, b"before"), frame(0x88, &1000_u16.to_be_bytes())].concat();
         return closes(&stream, &mut connection, input, &after, reader, &name);
     }
     if input.ends {
         end_tcp(&connection);
     }
-    assert_eq!(stream.wait_opened(LATE_MS), Status::Connection, "{name}");
+    assert_eq!(stream.wait_opened(FOREVER), Status::Connection, "{name}");
     if let Some(reader) = reader {
         assert_eq!(reader.end(), (Vec::new(), Status::Connection), "{name}");
     }
@@ -135,14 +133,14 @@ fn closes(
     connection: &mut Connection,
     input: &Input,
     bytes: &[u8],
-    reader: Option<Reader>,
+    reader: Option<Reader<Kept>>,
     name: &str,
 ) {
     let code = input.close.unwrap_or(1000);
     send(connection, bytes, Manner::Unread);
     end_tcp(connection);
     check_sent(connection, &expected_frames(input, Some(code)), name);
-    let info = stream.wait_closed(LATE_MS).1.unwrap_or_else(|| panic!("{name}: it does not close"));
+    let info = stream.wait_closed(FOREVER).1.unwrap_or_else(|| panic!("{name}: it does not close"));
     let expected = Info {
         code,
         clean: true,
@@ -155,7 +153,7 @@ fn closes(
         ..info.clone()
     };
     assert_eq!(info, expected, "{name}");
-    let (messages, status) = reader.map_or_else(|| read_all(stream, 0, &AtomicUsize::new(0)), Reader::end);
+    let (messages, status) = reader.map_or_else(|| read_all(stream, 0, size), Reader::end);
     assert_eq!((messages, status), (delivered(input), Status::Done), "{name}");
     assert_eq!(stream.write(TEXT, b"late", 0), Status::State, "{name}");
 }
@@ -186,8 +184,8 @@ fn open(peer: &Peer, input: &Input, manner: Manner) {
     let name = format!("{} ({manner:?})", input.name);
     let stream = Stream::open_with(&peer.url(), &options(input));
     let mut connection = peer.open();
-    assert_eq!(stream.wait_opened(LATE_MS), Status::Ok, "{name}");
-    let reader = (manner != Manner::Unread).then(|| Reader::begin(&stream));
+    assert_eq!(stream.wait_opened(FOREVER), Status::Ok, "{name}");
+    let reader = (manner != Manner::Unread).then(|| Reader::begin(&stream, size));
     let before = frame(0x81, b"before");
     let bytes = input.bytes(&connection.accept_key());
     match &reader {
@@ -211,7 +209,7 @@ fn open(peer: &Peer, input: &Input, manner: Manner) {
         check_sent(&mut connection, &expected_frames(input, input.close), &name);
     }
     let info = check_failed(&stream, input, &name);
-    let (messages, status) = reader.map_or_else(|| read_all(&stream, 0, &AtomicUsize::new(0)), Reader::end);
+    let (messages, status) = reader.map_or_else(|| read_all(&stream, 0, size), Reader::end);
     assert_eq!(status, Status::Connection, "{name}");
     match manner {
         // R07: what was not read is discarded.
@@ -237,7 +235,7 @@ fn goes_on(connection: &mut Connection, input: &Input, name: &str) {
 }
 
 fn check_failed(stream: &Stream, input: &Input, name: &str) -> Info {
-    let (status, info) = stream.wait_closed(LATE_MS);
+    let (status, info) = stream.wait_closed(FOREVER);
     let info = info.unwrap_or_else(|| panic!("{name}: {status:?}"));
     let initiator = if input.close.is_some() { Initiator::Local } else { Initiator::Transport };
     let expected = Info {
@@ -258,42 +256,10 @@ fn check_failed(stream: &Stream, input: &Input, name: &str) -> Info {
     info
 }
 
-type Messages = Vec<(u32, usize)>;
+type Kept = (u32, usize);
 
-/// A thread that reads to the end.
-struct Reader {
-    call: Call<(Messages, Status)>,
-    count: Arc<AtomicUsize>,
-}
-
-impl Reader {
-    fn begin(stream: &Stream) -> Self {
-        let (share, count) = (stream.reference(), Arc::new(AtomicUsize::new(0)));
-        let counted = Arc::clone(&count);
-        Self { call: Call::begun(move || read_all(&share, LATE_MS, &counted)), count }
-    }
-
-    fn wait_count(&self, count: usize) {
-        while self.count.load(Relaxed) < count {
-            assert!(!self.call.is_finished(), "it reads on");
-            std::thread::yield_now();
-        }
-    }
-
-    fn end(self) -> (Messages, Status) {
-        self.call.join()
-    }
-}
-
-fn read_all(stream: &Stream, timeout_ms: i64, count: &AtomicUsize) -> (Messages, Status) {
-    let mut messages = Vec::new();
-    loop {
-        match stream.read(timeout_ms) {
-            Ok(message) => messages.push((message.kind(), message.bytes().len())),
-            Err(status) => return (messages, status),
-        }
-        count.fetch_add(1, Relaxed);
-    }
+fn size(message: &Message) -> Kept {
+    (message.kind(), message.bytes().len())
 }
 
 #[test]

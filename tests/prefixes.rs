@@ -12,28 +12,25 @@ mod raw_tls;
 use model::{End, Known, OWN_CODE, PROTOCOL, conversation, conversation_size};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use support::heap::{Heap, live};
+use support::heap::{Heap, live_with_full_pool};
 use support::peer::{Connection, Peer, reset, whole_frames};
+use support::reader::{Reader, read_all};
 use support::{
-    Call, Cause, Info, Options, Phase, Status, Stream, TEXT, descriptor_count, is_secure, option,
-    thread_count, until,
+    FOREVER, Info, Message, Options, Status, Stream, TEXT, descriptor_count, is_secure, option, thread_count,
+    until, until_spinning,
 };
-use wsstream::memory::pool;
 
 #[global_allocator]
 static HEAP: Heap = Heap;
 
-/// Long for a machine that is busy, short for what would never come.
-const LATE_MS: i64 = 20_000;
 /// For what never opens: long enough to come as far as its bytes let it, on a machine that is busy, too.
 const OPEN_TIMEOUT_MS: i64 = 1000;
 const CLOSE_TIMEOUT_MS: i64 = 300;
 /// How many streams stall at once: two descriptors each and one for a thread that reads, of the thousand that a process has.
 const AT_ONCE: usize = 340;
-/// What may be kept of a thousand streams: the internal thread's tables at their largest, for a timer stays until its time.
+/// What may be kept of a thousand streams: the internal thread's tables at their largest.
 const KEPT: usize = 64 << 10;
 
 /// Memory and descriptors are the process's: the tests take turns.
@@ -42,9 +39,8 @@ fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Without a time to open in: its timer would stay until then.
 fn options() -> Options {
-    let options = Options::with(option::OPEN_TIMEOUT_MS, 0).and(option::CLOSE_TIMEOUT_MS, CLOSE_TIMEOUT_MS);
+    let options = Options::with(option::CLOSE_TIMEOUT_MS, CLOSE_TIMEOUT_MS);
     assert_eq!(options.add_protocol(PROTOCOL), Status::Ok);
     options
 }
@@ -72,14 +68,6 @@ fn for_each_size(sizes: usize, one: impl Fn(&Peer, &Options, usize) + Sync) {
     leaves_nothing_behind(|| every(20), || every(1));
 }
 
-/// Fills the library's pool with as many unused chunks as it keeps, so that it never counts as more.
-fn fill_pool() {
-    for size in [4 << 10, 16 << 10, 64 << 10, 256 << 10] {
-        let chunks: Vec<_> = (0..64).map(|_| pool::take(size)).collect();
-        assert!(chunks.iter().all(Option::is_some), "there is memory");
-    }
-}
-
 /// Each on a thread of its own, whose wake descriptor goes with it.
 fn leaves_nothing_behind(first: impl FnOnce() + Send, all: impl FnOnce() + Send) {
     std::thread::scope(|scope| scope.spawn(first).join()).expect("its cases hold");
@@ -92,28 +80,10 @@ fn leaves_nothing_behind(first: impl FnOnce() + Send, all: impl FnOnce() + Send)
         }
         since.elapsed() > Duration::from_millis(300) && thread_count("wsstream-names") == 0
     });
-    fill_pool();
-    let memory = live();
+    let memory = live_with_full_pool();
     std::thread::scope(|scope| scope.spawn(all).join()).expect("its cases hold");
-    holds_soon("more descriptors than before", || descriptor_count().saturating_sub(before));
-    fill_pool();
-    holds_soon("more bytes in use than before", || live().saturating_sub(memory + KEPT));
-}
-
-#[track_caller]
-fn holds_soon(what: &str, left: impl Fn() -> usize) {
-    let begun = Instant::now();
-    while left() > 0 {
-        assert!(begun.elapsed().as_millis() < LATE_MS as u128, "{} {what}", left());
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Looks again without a pause.
-fn until_spinning(mut holds: impl FnMut() -> bool) {
-    while !holds() {
-        std::thread::yield_now();
-    }
+    until(|| descriptor_count() <= before);
+    until(|| live_with_full_pool() <= memory + KEPT);
 }
 
 /// Whether and how a program reads.
@@ -127,32 +97,10 @@ enum Reading {
     Patient,
 }
 
-type Messages = Vec<(u32, Vec<u8>)>;
+type Kept = (u32, Vec<u8>);
 
-/// A thread that reads to the end.
-struct Reader {
-    call: Call<(Messages, Status)>,
-    count: Arc<AtomicUsize>,
-}
-
-impl Reader {
-    fn begin(stream: &Stream) -> Self {
-        let (share, count) = (stream.reference(), Arc::new(AtomicUsize::new(0)));
-        let counted = Arc::clone(&count);
-        let call = Call::begun(move || read_all(&share, LATE_MS, &counted));
-        Self { call, count }
-    }
-}
-
-fn read_all(stream: &Stream, timeout_ms: i64, count: &AtomicUsize) -> (Messages, Status) {
-    let mut messages = Vec::new();
-    loop {
-        match stream.read(timeout_ms) {
-            Ok(message) => messages.push((message.kind(), message.bytes().to_vec())),
-            Err(status) => return (messages, status),
-        }
-        count.fetch_add(1, Relaxed);
-    }
+fn whole(message: &Message) -> Kept {
+    (message.kind(), message.bytes().to_vec())
 }
 
 /// What must come of a stream.
@@ -171,12 +119,12 @@ impl Outcome {
     }
 
     /// All that C can see, twice: an end never changes.
-    fn check(&self, stream: &Stream, reader: Option<Reader>) {
+    fn check(&self, stream: &Stream, reader: Option<Reader<Kept>>) {
         let (name, known) = (&self.name, &self.known);
         let info = self.check_closed(stream);
         let (messages, status) = match reader {
-            Some(reader) => reader.call.join(),
-            None => read_all(stream, 0, &AtomicUsize::new(0)),
+            Some(reader) => reader.end(),
+            None => read_all(stream, 0, whole),
         };
         let is_unclean = known.is_closed && !info.clean;
         assert_eq!(status, if is_unclean { Status::Connection } else { known.read_end() }, "{name}");
@@ -201,7 +149,7 @@ impl Outcome {
     }
 
     fn check_closed(&self, stream: &Stream) -> Info {
-        let (status, info) = stream.wait_closed(LATE_MS);
+        let (status, info) = stream.wait_closed(FOREVER);
         let info = info.unwrap_or_else(|| panic!("{}: {status:?}", self.name));
         assert!(!info.detail.is_empty(), "{}: {info:?}", self.name);
         let mut expected = self.closed.clone();
@@ -211,22 +159,9 @@ impl Outcome {
             let Info { cause, os_error, .. } = broken;
             expected = (status, Info { clean: false, sent_code: 0, cause, os_error, ..expected.1 });
         }
-        if self.end == End::Reset && self.closed.1.phase == Phase::Tls && info.os_error == libc::EPIPE {
-            // TLS had something to send that moment.
-            expected.1.os_error = libc::EPIPE;
-        }
-        if self.is_hurried_reset() && info.cause == Cause::Truncated {
-            (expected.1.cause, expected.1.os_error) = (Cause::Truncated, 0);
-        }
         expected.1.detail.clone_from(&info.detail);
         assert_eq!((status, &info), (expected.0, &expected.1), "{}", self.name);
         info
-    }
-
-    /// Whether the system may have told the reset to a thread that was sending a pong, while the reader found the end only: it
-    /// tells it once.
-    fn is_hurried_reset(&self) -> bool {
-        self.end == End::Reset && self.reading == Reading::Hurried && !self.known.pings.is_empty()
     }
 
     /// Whether the peer's Close is whole and the reset may come before ours is sent.
@@ -240,7 +175,7 @@ struct Case {
     outcome: Outcome,
     stream: Stream,
     connection: Connection,
-    reader: Option<Reader>,
+    reader: Option<Reader<Kept>>,
 }
 
 impl Case {
@@ -248,7 +183,7 @@ impl Case {
     fn begin(peer: &Peer, options: &Options, size: usize, end: End, reading: Reading) -> Self {
         let stream = Stream::open_with(&peer.url(), options);
         let mut connection = peer.accept();
-        let reader = (reading != Reading::Nobody).then(|| Reader::begin(&stream));
+        let reader = (reading != Reading::Nobody).then(|| Reader::begin(&stream, whole));
         let bytes = conversation(&connection.accept_key());
         connection.send(&bytes[..size]);
         let outcome = Outcome::new(format!("{size} bytes"), Known::by(size), end, reading);
@@ -259,10 +194,10 @@ impl Case {
     fn wait_answered(&mut self) {
         let Outcome { name, known, .. } = &self.outcome;
         if let Some(reader) = &self.reader {
-            until_spinning(|| reader.count.load(Relaxed) >= known.messages.len());
+            reader.wait_count(known.messages.len());
         }
         if known.is_open {
-            assert_eq!(self.stream.wait_opened(LATE_MS), Status::Ok, "{name}");
+            assert_eq!(self.stream.wait_opened(FOREVER), Status::Ok, "{name}");
         }
         for expected in known.sent(End::Fin) {
             assert_eq!(self.connection.receive(), Some(expected), "{name}");

@@ -68,7 +68,9 @@ impl Stream {
             left -= 1;
             let budget = self.budget(side, goal);
             let received = side.receive(budget);
-            if side.is_secure {
+            // After a failure of TLS itself its alert goes out; a socket that is broken takes nothing.
+            let is_broken = matches!(&received, Err(error) if error.raw_os_error().is_some());
+            if side.is_secure && !is_broken {
                 self.see_to_security(side);
             }
             if let Ok((Received::Bytes { size, .. }, _)) = received {

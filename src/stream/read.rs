@@ -6,7 +6,8 @@
 use super::pump::{Goal, Pumped};
 use super::read_side::{Decoded, Message, ReadSide};
 use super::read_word::{
-    CALLER, CANCELLED, DETACHED, DISCARD, ENDED, FREED, Leave, OWNER, QUEUED, READER, Reading, THROTTLED,
+    CALLER, CANCELLED, DETACHED, DISCARD, ENDED, FREED, Leave, OWNER, QUEUED, READER, ReadWord, Reading,
+    THROTTLED,
 };
 use super::status::Status;
 use super::timeout::{Deadline, Timeout};
@@ -392,18 +393,23 @@ impl Stream {
 
     /// Takes the read word for a thread of the program, where nobody has it and there is a socket to drive.
     pub(super) fn try_own(&self) -> Option<Driving<'_>> {
-        if !can_own(self.read.load()) {
-            return None;
-        }
-        self.read.own(CALLER).ok().map(|held| Driving::new(self, held, false))
+        self.try_take(|word| word.own(CALLER))
     }
 
     /// The same for one that looks and does not drive.
     pub(super) fn try_look(&self) -> Option<Driving<'_>> {
+        self.try_take(ReadWord::own_to_look)
+    }
+
+    #[inline]
+    fn try_take<'a>(
+        &'a self,
+        take: impl FnOnce(&'a ReadWord<ReadSide>) -> Result<Reading<'a, ReadSide>, u64>,
+    ) -> Option<Driving<'a>> {
         if !can_own(self.read.load()) {
             return None;
         }
-        self.read.own_to_look().ok().map(|held| Driving::new(self, held, false))
+        take(&self.read).ok().map(|held| Driving::new(self, held, false))
     }
 
     /// Another thread drives: waits for its progress. With `is_last_look` only for work that does not wait.

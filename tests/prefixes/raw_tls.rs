@@ -4,9 +4,10 @@
 
 use super::model::{End, Known, pieces};
 use super::support::peer::{Connection, Peer, accept_key, tls_config};
+use super::support::reader::Reader;
 use super::support::{Cause, Options, Phase, Stream};
 use super::{
-    AT_ONCE, Case, Outcome, Reader, Reading, impatient_options, leaves_nothing_behind, options, turn,
+    AT_ONCE, Case, Outcome, Reading, impatient_options, leaves_nothing_behind, options, turn, whole,
 };
 use rustls::server::StoresServerSessions;
 use rustls::{ServerConfig, ServerConnection};
@@ -80,7 +81,7 @@ impl Server {
     /// A case of which so many bytes of ciphertext are sent, and whether those were all.
     fn begin(&self, size: usize, end: End, reading: Reading) -> (Case, bool) {
         let stream = Stream::open_with(&self.peer.url(), &self.options);
-        let reader = (reading != Reading::Nobody).then(|| Reader::begin(&stream));
+        let reader = (reading != Reading::Nobody).then(|| Reader::begin(&stream, whole));
         let mut way = Way { tcp: self.peer.accept_raw().0, size, made: 0 };
         let mut tls = ServerConnection::new(Arc::clone(&self.config)).expect("a session");
         let request = shake_hands(&mut tls, &mut way);

@@ -2,6 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use wsstream::memory::pool;
 
 /// For `#[global_allocator]` of a test program.
 pub struct Heap;
@@ -11,6 +12,16 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 /// Bytes in use.
 pub fn live() -> usize {
     LIVE.load(Relaxed)
+}
+
+/// Bytes in use while the library keeps as many unused chunks as it ever does: how many it had kept tells nothing.
+pub fn live_with_full_pool() -> usize {
+    for size in [4 << 10, 16 << 10, 64 << 10, 256 << 10] {
+        // More than it keeps of a size.
+        let chunks: Vec<_> = (0..100).map(|_| pool::take(size)).collect();
+        assert!(chunks.iter().all(Option::is_some), "there is memory");
+    }
+    live()
 }
 
 /// How many bytes are in use beyond those of before.

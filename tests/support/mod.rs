@@ -10,6 +10,7 @@ pub mod deadline;
 pub mod flood;
 pub mod heap;
 pub mod peer;
+pub mod reader;
 pub mod record;
 pub mod server;
 pub mod stream;
@@ -62,6 +63,13 @@ pub fn thread_count(name: &str) -> usize {
 pub fn until(mut holds: impl FnMut() -> bool) {
     while !holds() {
         std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+/// The same where a millisecond is too long.
+pub fn until_spinning(mut holds: impl FnMut() -> bool) {
+    while !holds() {
+        std::thread::yield_now();
     }
 }
 
