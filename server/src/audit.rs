@@ -15,6 +15,12 @@ pub struct Audit {
     frame: Option<Frame>,
     /// The opcode of the message that lacks its last frame.
     message: Option<u8>,
+    /// permessage-deflate was agreed.
+    may_compress: bool,
+    /// That message is compressed.
+    is_compressed: bool,
+    compressed_count: u64,
+    inflated_byte_count: u64,
     utf8: Utf8,
     is_close_seen: bool,
     counts: [u64; 16],
@@ -31,6 +37,11 @@ struct Frame {
 }
 
 impl Audit {
+    /// RSV1 has a meaning from now on.
+    pub fn allow_compression(&mut self) {
+        self.may_compress = true;
+    }
+
     /// A frame begins; gives the rules its header breaks.
     pub fn begin(&mut self, header: FrameHeader) -> Vec<&'static str> {
         let mut violations = Vec::new();
@@ -40,7 +51,8 @@ impl Audit {
             }
         };
         require(header.mask.is_some(), "a frame is not masked");
-        require(header.rsv == 0, "a reserved bit is set");
+        let is_compressed = self.may_compress && header.begins_compressed();
+        require(header.rsv == 0 || is_compressed, "a reserved bit is set");
         require(header.is_minimal, "a size is not in its shortest form");
         require(header.size >> 63 == 0, "a size has its highest bit set");
         require(matches!(header.opcode, 0..=2 | 8..=10), "an opcode is reserved");
@@ -55,6 +67,8 @@ impl Audit {
         }
         if matches!(header.opcode, opcode::TEXT | opcode::BINARY) {
             self.message = Some(header.opcode);
+            self.is_compressed = is_compressed;
+            self.compressed_count += u64::from(is_compressed);
             self.utf8 = Utf8::default();
         }
         if self.is_close_seen {
@@ -76,10 +90,17 @@ impl Audit {
         let kept_max = if frame.header.opcode == opcode::CLOSE { 125 } else { SHOWN_BYTES_MAX };
         let room = kept_max - frame.prefix.len();
         frame.prefix.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        if frame.is_text && !self.utf8.take(bytes) {
+        if frame.is_text && !self.is_compressed && !self.utf8.take(bytes) {
             return Some("a text message is not UTF-8");
         }
         None
+    }
+
+    /// What a part of a compressed message stands for came.
+    pub fn inflated(&mut self, bytes: &[u8]) -> Option<&'static str> {
+        self.inflated_byte_count += bytes.len() as u64;
+        let is_text = self.message == Some(opcode::TEXT);
+        (is_text && !self.utf8.take(bytes)).then_some("a text message is not UTF-8")
     }
 
     /// The frame is complete; gives its line and the rules it breaks as a whole.
@@ -119,8 +140,12 @@ impl Audit {
         }
         let _ = write!(
             text,
-            " payload_bytes={} frames_after_close={} payload_bytes_after_close={}",
-            self.payload_byte_count, self.frames_after_close, self.bytes_after_close
+            " payload_bytes={} frames_after_close={} payload_bytes_after_close={} compressed={} inflated_bytes={}",
+            self.payload_byte_count,
+            self.frames_after_close,
+            self.bytes_after_close,
+            self.compressed_count,
+            self.inflated_byte_count
         );
         text
     }

@@ -1,6 +1,7 @@
 //! From an accepted socket to a behaviour: reads the request, finds its route, shakes hands.
 
 use crate::behaviour::{Made, Setting, echo::Echo};
+use crate::deflate::Agreement;
 use crate::grammar::{self, Action};
 use crate::handshake::{Handshake, status_text};
 use crate::host::Hosts;
@@ -85,15 +86,19 @@ fn switch(
         return refuse_recorded(transport, record, &Refusal((*text).to_owned()), &early);
     }
     let (query, request) = (setting.query, setting.request);
-    let handshake =
-        if is_spoilt { Handshake::spoilt(query, request) } else { Handshake::good(query, request) };
-    let plan = match handshake.plan() {
-        Ok(plan) => plan,
+    let planned = Agreement::from_query(query, request).and_then(|agreement| {
+        Ok((Handshake::new(query, request, agreement.as_ref(), is_spoilt).plan()?, agreement))
+    });
+    let (plan, agreement) = match planned {
+        Ok(planned) => planned,
         Err(refusal) => return refuse_recorded(transport, record, &refusal, &early),
     };
-    let wire = Wire::new(transport, record, behaviour.write_pace());
+    if let (Some(record), Some(_)) = (&record, &agreement) {
+        record.allow_compression();
+    }
+    let wire = Wire::new(transport, record, behaviour.write_pace()).deflating(agreement.as_ref());
     if let Some(wire) = plan.perform(wire, setting.shared, &early) {
-        session::run(wire, &mut *behaviour, early);
+        session::run(wire, &mut *behaviour, early, agreement.as_ref());
     }
     Ok(())
 }

@@ -19,6 +19,9 @@ pub mod opcode {
     pub const PONG: u8 = 10;
 }
 
+/// RFC 7692 §6: beside the opcode of its first frame, it says that a message is compressed.
+pub const RSV1: u8 = 0x40;
+
 /// RFC 6455 §5.5: the longest lawful payload of a control frame.
 pub const CONTROL_BYTES_MAX: u64 = 125;
 
@@ -51,6 +54,11 @@ impl FrameHeader {
     /// Whether the frame carries a part of a message.
     pub fn is_data(&self) -> bool {
         self.opcode <= opcode::BINARY
+    }
+
+    /// RFC 7692 §6: whether the frame begins a compressed message, where that was agreed.
+    pub fn begins_compressed(&self) -> bool {
+        self.rsv == 4 && matches!(self.opcode, opcode::TEXT | opcode::BINARY)
     }
 
     /// Reads a header from the front of `bytes`; `None` while it is incomplete, else the header and its size.

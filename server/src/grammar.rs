@@ -3,6 +3,7 @@
 
 use crate::behaviour::answer::Answer;
 use crate::behaviour::closing::{Abrupt, Close, CloseReply};
+use crate::behaviour::compressed::Compressed;
 use crate::behaviour::count::Count;
 use crate::behaviour::echo::{self, Echo, Sink};
 use crate::behaviour::flood::Flood;
@@ -69,6 +70,15 @@ pub static COMMON: &[Parameter] = &[
     ),
     parameter("receive_buffer", "BYTES", "SO_RCVBUF of the server's socket"),
     parameter("send_buffer", "BYTES", "SO_SNDBUF of the server's socket"),
+    parameter(
+        "deflate",
+        "0|1",
+        "1 = accepts an offer of permessage-deflate with all that it asks for, and compresses each message it makes; default 0",
+    ),
+    parameter("server_no_context_takeover", "0|1", "with deflate: 1 = answers so, asked or not"),
+    parameter("client_no_context_takeover", "0|1", "with deflate: 1 = answers so, asked or not"),
+    parameter("server_max_window_bits", "BITS", "with deflate: answers so, 8 to 15, whatever was asked for"),
+    parameter("client_max_window_bits", "BITS", "with deflate: answers so, 8 to 15, whatever was asked for"),
 ];
 
 static ENDING: &[Parameter] = &[
@@ -120,7 +130,11 @@ static HANDSHAKE: &[Parameter] = &[
     parameter("accept", "VALUE|wrong|missing|double", "the Sec-WebSocket-Accept"),
     parameter("upgrade", "VALUE|missing|double", "the Upgrade header"),
     parameter("connection", "VALUE|missing|double", "the Connection header, e.g. keep-alive,%20Upgrade"),
-    repeated("extensions", "VALUE", "a Sec-WebSocket-Extensions header"),
+    repeated(
+        "extensions",
+        "VALUE",
+        "a Sec-WebSocket-Extensions header; with deflate it stands for the answer, which the server keeps to all the same",
+    ),
     parameter("version", "VERSION", "the HTTP version of the status line; default 1.1"),
     repeated("before", "STATUS", "an interim response before the real one, e.g. 100 or 103"),
     parameter(
@@ -192,6 +206,25 @@ pub static ROUTES: &[Route] = &[
         summary: "Sends n messages in gathered writes, then Close. Byte j of message i (both from 0) is (31 * i + j) % 251 in a binary and 'a' + (i + j) % 26 in a text message.",
         groups: &[COUNT, ENDING],
         action: Action::Behave(Count::make),
+    },
+    Route {
+        path: "/compressed",
+        summary: "Sends compressed messages of any size, each with the bytes of /count's first, in frames that stand for about a mebibyte; then Close. Needs deflate.",
+        groups: &[
+            &[
+                parameter("n", "N", "how many messages; default 1"),
+                parameter("size", "BYTES", "the size of each; default 1048576"),
+                parameter("type", "text|binary", "default text"),
+                parameter("wait", "0|1", "1 = starts at the client's first message; default 0"),
+                parameter(
+                    "close",
+                    "CODE|none",
+                    "the Close behind the messages; none = stays open; default 1000",
+                ),
+            ],
+            ENDING,
+        ],
+        action: Action::Behave(Compressed::make),
     },
     Route {
         path: "/answer",

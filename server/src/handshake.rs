@@ -2,6 +2,7 @@
 //!
 //! It writes the response and says what is to follow; it parses no frame.
 
+use crate::deflate::Agreement;
 use crate::query::{Query, Refusal};
 use crate::request::Request;
 use crate::server::Shared;
@@ -18,19 +19,21 @@ const HINT_BYTES: usize = 1000;
 pub struct Handshake<'a> {
     query: &'a Query,
     request: &'a Request,
+    /// permessage-deflate, if both want it.
+    agreement: Option<&'a Agreement>,
     /// Whether the route has the parameters that spoil a response.
     is_spoilt: bool,
 }
 
 impl<'a> Handshake<'a> {
-    /// A good handshake, but for the sub-protocol.
-    pub fn good(query: &'a Query, request: &'a Request) -> Handshake<'a> {
-        Handshake { query, request, is_spoilt: false }
-    }
-
-    /// The handshake of `/handshake`.
-    pub fn spoilt(query: &'a Query, request: &'a Request) -> Handshake<'a> {
-        Handshake { query, request, is_spoilt: true }
+    /// A good handshake, but for the sub-protocol; or that of `/handshake`, which may be spoilt.
+    pub fn new(
+        query: &'a Query,
+        request: &'a Request,
+        agreement: Option<&'a Agreement>,
+        is_spoilt: bool,
+    ) -> Handshake<'a> {
+        Handshake { query, request, agreement, is_spoilt }
     }
 
     /// Works out the response; refuses parameters that make none.
@@ -111,10 +114,13 @@ impl<'a> Handshake<'a> {
         self.append(head, "Sec-WebSocket-Accept", accept, Some(derive_accept_key(key.as_bytes())));
         let first = self.request.first_protocol().map(str::to_owned);
         self.append(head, "Sec-WebSocket-Protocol", self.query.text("protocol"), first);
-        if self.is_spoilt {
-            for extensions in self.query.all("extensions") {
-                let _ = write!(head, "Sec-WebSocket-Extensions: {}\r\n", String::from_utf8_lossy(extensions));
-            }
+        let spoilt = self.is_spoilt.then(|| self.query.all("extensions").map(String::from_utf8_lossy));
+        let mut extensions: Vec<_> = spoilt.into_iter().flatten().collect();
+        if extensions.is_empty() {
+            extensions.extend(self.agreement.map(|agreement| agreement.answer().into()));
+        }
+        for value in extensions {
+            let _ = write!(head, "Sec-WebSocket-Extensions: {value}\r\n");
         }
     }
 

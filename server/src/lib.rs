@@ -7,6 +7,7 @@ pub mod audit;
 pub mod behaviour;
 pub mod certificate;
 pub mod connection;
+pub mod deflate;
 pub mod frame;
 pub mod grammar;
 pub mod handshake;

@@ -114,6 +114,19 @@ impl Record {
         }
     }
 
+    /// What a part of a compressed message stands for.
+    pub fn inflated(&self, bytes: &[u8]) {
+        let mut state = self.state();
+        if let Some(text) = state.audit.inflated(bytes) {
+            state.add_violation(text);
+        }
+    }
+
+    /// The client may compress.
+    pub fn allow_compression(&self) {
+        self.state().audit.allow_compression();
+    }
+
     /// The frame is complete.
     pub fn end_frame(&self) {
         let mut state = self.state();

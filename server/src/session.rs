@@ -4,6 +4,7 @@
 //! Once an end is decided the behaviour is not asked again; bytes that still come are recorded.
 
 use crate::behaviour::Behaviour;
+use crate::deflate::{Agreement, Inflater};
 use crate::frame::{Event, FrameHeader, Parser, append_frame, opcode};
 use crate::record::End;
 use crate::wire::{Ending, How, Wire};
@@ -39,6 +40,12 @@ impl Conversation {
     /// Appends a whole frame to the output.
     pub fn send(&mut self, opcode: u8, payload: &[u8]) {
         append_frame(&mut self.out, opcode, payload);
+        self.out_whole = self.out.len();
+    }
+
+    /// Appends a message to the output, compressed where that was agreed.
+    pub fn send_message(&mut self, opcode: u8, payload: &[u8], frame_bytes_max: usize) {
+        self.wire.append_message(&mut self.out, opcode, payload, frame_bytes_max);
         self.out_whole = self.out.len();
     }
 
@@ -80,7 +87,7 @@ impl Conversation {
 }
 
 /// Serves a connection until it is over. `early` is what came behind the request head.
-pub fn run(wire: Wire, behaviour: &mut dyn Behaviour, early: Vec<u8>) {
+pub fn run(wire: Wire, behaviour: &mut dyn Behaviour, early: Vec<u8>, agreement: Option<&Agreement>) {
     let wire = Arc::new(wire);
     let conversation =
         Conversation { wire: wire.clone(), out: Vec::new(), out_whole: 0, ending: None, feeder: None };
@@ -92,6 +99,8 @@ pub fn run(wire: Wire, behaviour: &mut dyn Behaviour, early: Vec<u8>) {
         control: Vec::new(),
         buffer: Vec::new(),
         parses: true,
+        inflater: agreement.map(Inflater::new),
+        is_compressed: false,
     };
     let end = session.converse(behaviour, early);
     session.over(end);
@@ -113,6 +122,8 @@ pub fn finish(wire: Wire, ending: Ending, early: &[u8]) {
         control: Vec::new(),
         buffer: vec![0; READ_BYTES_MAX],
         parses: false,
+        inflater: None,
+        is_compressed: false,
     };
     let end = session.finish(ending);
     session.over(end);
@@ -126,6 +137,10 @@ struct Session {
     control: Vec<u8>,
     buffer: Vec<u8>,
     parses: bool,
+    /// permessage-deflate, where it was agreed.
+    inflater: Option<Inflater>,
+    /// The message that comes is compressed, and somebody wants to know of it.
+    is_compressed: bool,
 }
 
 impl Session {
@@ -202,7 +217,13 @@ impl Session {
                 behaviour = None;
             }
             match event {
-                Event::Begun(header) => self.begin(header, &mut behaviour),
+                Event::Begun(header) => {
+                    if header.is_data() && header.opcode != opcode::CONTINUATION {
+                        self.is_compressed =
+                            wants_data && self.inflater.is_some() && header.begins_compressed();
+                    }
+                    self.begin(header, &mut behaviour);
+                }
                 Event::Payload(bytes) => self.payload(bytes, &mut behaviour),
                 Event::Ended => self.end_frame(&mut behaviour),
             }
@@ -229,12 +250,45 @@ impl Session {
         if is_control {
             let room = CONTROL_BYTES_KEPT - self.control.len();
             self.control.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        } else if self.is_compressed {
+            self.inflate(Some(bytes), behaviour);
         } else if let Some(behaviour) = behaviour {
             behaviour.payload(bytes, &mut self.conversation);
         }
     }
 
+    /// Tells what a part of a compressed message stands for; `None` is its end.
+    fn inflate(&mut self, part: Option<&[u8]>, behaviour: &mut Option<&mut dyn Behaviour>) {
+        let (record, conversation) = (self.wire.record.clone(), &mut self.conversation);
+        let give = |bytes: &[u8]| {
+            if let Some(record) = &record {
+                record.inflated(bytes);
+            }
+            if let (Some(behaviour), None) = (&mut *behaviour, &conversation.ending) {
+                behaviour.payload(bytes, conversation);
+            }
+        };
+        let Some(inflater) = &mut self.inflater else { return };
+        let inflated = match part {
+            Some(bytes) => inflater.part(bytes, give),
+            None => inflater.end(give),
+        };
+        if inflated.is_err() {
+            self.inflater = None;
+            self.is_compressed = false;
+            if let Some(record) = &record {
+                record.violate("a compressed message is corrupt");
+            }
+            *behaviour = None;
+            self.conversation.send_close(&1007u16.to_be_bytes());
+            self.conversation.end(Ending::now(How::Fin));
+        }
+    }
+
     fn end_frame(&mut self, behaviour: &mut Option<&mut dyn Behaviour>) {
+        if self.is_compressed && self.header.is_some_and(|header| header.is_data() && header.fin) {
+            self.inflate(None, behaviour);
+        }
         if let Some(record) = &self.wire.record {
             record.end_frame();
         }

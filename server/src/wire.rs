@@ -3,7 +3,8 @@
 //! Whole frames go out in turns. The reading thread never waits behind the feeding one: what it
 //! answers meanwhile is queued, and whoever has the turn sends it. How a connection ends is here too.
 
-use crate::frame::{append_frame, opcode};
+use crate::deflate::{Agreement, Deflater};
+use crate::frame::{RSV1, append_frame, append_message, opcode};
 use crate::query::{Query, Refusal};
 use crate::record::Record;
 use crate::transport::Transport;
@@ -97,6 +98,8 @@ pub struct Wire {
     /// The record, if the connection has an id.
     pub record: Option<Arc<Record>>,
     pace: Option<Pace>,
+    /// permessage-deflate, where it was agreed.
+    deflater: Option<Mutex<Deflater>>,
     turn: Mutex<()>,
     queued: Mutex<Vec<u8>>,
     is_stopping: Mutex<bool>,
@@ -113,6 +116,7 @@ impl Wire {
             transport,
             record,
             pace,
+            deflater: None,
             turn: Mutex::new(()),
             queued: Mutex::new(Vec::new()),
             is_stopping: Mutex::new(false),
@@ -120,6 +124,29 @@ impl Wire {
             is_close_sent: AtomicBool::new(false),
             is_reset: AtomicBool::new(false),
             hand_over: Mutex::new(None),
+        }
+    }
+
+    /// The same, compressing as was agreed.
+    pub fn deflating(self, agreement: Option<&Agreement>) -> Wire {
+        Wire { deflater: agreement.map(|agreement| Mutex::new(Deflater::new(agreement))), ..self }
+    }
+
+    /// Whether messages are compressed.
+    pub fn deflates(&self) -> bool {
+        self.deflater.is_some()
+    }
+
+    /// Appends a message in frames of at most `frame_bytes_max` (0 means one frame), compressed where that was agreed.
+    ///
+    /// Messages must be sent in the order in which they were appended: each may refer to those before it.
+    pub fn append_message(&self, out: &mut Vec<u8>, opcode: u8, payload: &[u8], frame_bytes_max: usize) {
+        match &self.deflater {
+            None => append_message(out, opcode, payload, frame_bytes_max),
+            Some(deflater) => {
+                let payload = deflater.lock().expect("no holder of the compressor panics").message(payload);
+                append_message(out, RSV1 | opcode, &payload, frame_bytes_max);
+            }
         }
     }
 

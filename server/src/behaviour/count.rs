@@ -1,7 +1,7 @@
 //! `/count`: many messages whose bytes both sides can compute, as fast as the client takes them.
 
 use super::{Behaviour, Made, Setting, close_at_end, message_opcode};
-use crate::frame::{FrameHeader, append_message, opcode};
+use crate::frame::{FrameHeader, opcode};
 use crate::session::Conversation;
 use crate::wire::{Ending, How, Wire};
 use std::io;
@@ -89,7 +89,7 @@ impl Plan {
         let mut batch = Vec::with_capacity(BATCH_BYTES);
         let mut index = 0;
         while self.count == 0 || index < self.count {
-            append_message(&mut batch, self.opcode, self.pattern.message(index), self.frame_bytes_max);
+            wire.append_message(&mut batch, self.opcode, self.pattern.message(index), self.frame_bytes_max);
             index += 1;
             if batch.len() >= BATCH_BYTES {
                 wire.feed(&batch)?;

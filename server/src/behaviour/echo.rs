@@ -4,7 +4,7 @@
 //! came in a single frame is copied once.
 
 use super::{Behaviour, Made, Setting, message_opcode};
-use crate::frame::{FrameHeader, append_header, append_message, opcode};
+use crate::frame::{FrameHeader, append_header, opcode};
 use crate::session::Conversation;
 use crate::wire::{Ending, How, Pace};
 
@@ -57,14 +57,26 @@ impl Echo {
     }
 }
 
+impl Echo {
+    /// Whether the message may have so many bytes more; else the connection ends.
+    fn has_room(&self, more: u64, conversation: &mut Conversation) -> bool {
+        let has_room = self.message.len() as u64 + more <= MESSAGE_BYTES_MAX;
+        if !has_room {
+            conversation.send_close(&1009u16.to_be_bytes());
+            conversation.end(Ending::now(How::Fin));
+        }
+        has_room
+    }
+}
+
 impl Behaviour for Echo {
     fn opened(&mut self, conversation: &mut Conversation) {
         let Some((opcode, message)) = self.greeting.take() else { return };
         if self.write_pace.is_none() {
-            return conversation.send(opcode, &message);
+            return conversation.send_message(opcode, &message, 0);
         }
         let mut frame = Vec::new();
-        append_message(&mut frame, opcode, &message, 0);
+        conversation.wire.append_message(&mut frame, opcode, &message, 0);
         conversation.feed(move |wire| {
             wire.feed(&frame)?;
             Ok(None)
@@ -75,11 +87,10 @@ impl Behaviour for Echo {
         if header.opcode != opcode::CONTINUATION {
             self.opcode = header.opcode;
             self.message.clear();
-            self.is_held = !header.fin || self.frame_bytes_max > 0;
+            self.is_held = !header.fin || self.frame_bytes_max > 0 || conversation.wire.deflates();
         }
-        if self.message.len() as u64 + header.size > MESSAGE_BYTES_MAX {
-            conversation.send_close(&1009u16.to_be_bytes());
-            return conversation.end(Ending::now(How::Fin));
+        if !self.has_room(header.size, conversation) {
+            return;
         }
         if header.opcode != opcode::CONTINUATION {
             if let Some(payload) = &self.pings {
@@ -93,16 +104,20 @@ impl Behaviour for Echo {
     }
 
     fn payload(&mut self, bytes: &[u8], conversation: &mut Conversation) {
-        let target = if self.is_held { &mut self.message } else { &mut conversation.out };
-        target.extend_from_slice(bytes);
+        if !self.is_held {
+            return conversation.out.extend_from_slice(bytes);
+        }
+        // What is compressed may stand for more than its frame has.
+        if self.has_room(bytes.len() as u64, conversation) {
+            self.message.extend_from_slice(bytes);
+        }
     }
 
     fn frame_ended(&mut self, header: &FrameHeader, conversation: &mut Conversation) {
         if self.is_held && header.fin {
-            append_message(&mut conversation.out, self.opcode, &self.message, self.frame_bytes_max);
+            conversation.send_message(self.opcode, &self.message, self.frame_bytes_max);
             self.message = Vec::new();
-        }
-        if header.fin {
+        } else if header.fin {
             conversation.out_whole = conversation.out.len();
         }
     }

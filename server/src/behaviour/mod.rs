@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod closing;
+pub mod compressed;
 pub mod count;
 pub mod echo;
 pub mod flood;

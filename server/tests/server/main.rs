@@ -4,6 +4,7 @@
 
 mod client;
 mod closing;
+mod deflate;
 mod handshake;
 mod hostile;
 mod lawful;

@@ -23,7 +23,7 @@ fn a_record_shows_request_frames_events_and_end() {
         "request: Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         "request: Sec-WebSocket-Version: 13",
         "request: X-Own: one",
-        "counts: frames=3 text=1 binary=0 continuation=0 close=1 ping=1 pong=0 payload_bytes=8 frames_after_close=0 payload_bytes_after_close=0 bytes=26 unparsed_bytes=0 violations=0 lines_dropped=0 sent_bytes=143",
+        "counts: frames=3 text=1 binary=0 continuation=0 close=1 ping=1 pong=0 payload_bytes=8 frames_after_close=0 payload_bytes_after_close=0 compressed=0 inflated_bytes=0 bytes=26 unparsed_bytes=0 violations=0 lines_dropped=0 sent_bytes=143",
         "text fin=1 masked=1 mask=11223344 rsv=0 size=2 payload_hex=6869",
         "ping fin=1 masked=1 mask=11223344 rsv=0 size=0 payload_hex=",
         "close fin=1 masked=1 mask=11223344 rsv=0 size=6 code=4001 reason=\"b\\\"ye\" payload_hex=0fa162227965",
