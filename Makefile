@@ -10,10 +10,14 @@ ctest := ctest --output-on-failure --parallel 2 --no-tests=error --test-dir
 with_faults := --features dump,fault-injection,count-locked
 faults := --test fault_injection --test hostile_faults
 # What runs over wss as well. The others look at documents and instructions.
-secure := $(addprefix --test ,addresses boundaries bounds closed closing ends halves handshake hostile leaks malformed opening polling \
+secure := $(addprefix --test ,addresses boundaries bounds closed closing compression ends halves handshake hostile leaks malformed opening polling \
 	prefixes reading statuses writing)
 figures = scripts/with-server --deadline 600 python3 tests/figures/figures.py $(1) \
 	build/test/tests/figures/workload build/cargo/release/libwsstream.so
+
+# `make test` plays one of this many shares of Autobahn's long cases, the next one with each commit.
+autobahn_shares := 3
+autobahn_share = $(shell echo $$(( $$(git rev-list --count HEAD 2>/dev/null || echo 0) % $(autobahn_shares) )))/$(autobahn_shares)
 
 .PHONY: help
 help: ## list the commands
@@ -27,6 +31,7 @@ demo: ## build the library, start the test server and let the example talk to it
 	@scripts/with-server --deadline 30 sh -c 'build/demo/examples/echo "$$WSSTREAM_TEST_URL/echo"'
 
 .PHONY: test
+test: export AUTOBAHN_SHARE ?= $(autobahn_share)
 test: ## every test
 	@scripts/prepare test
 	@$(MAKE) --no-print-directory test-rust check-interface test-c test-sanitized test-thread autobahn test-figures
@@ -72,9 +77,9 @@ test-thread: ## the C programs and the library under ThreadSanitizer
 	@$(ctest) build/thread
 
 .PHONY: autobahn
-autobahn: ## the Autobahn test suite
+autobahn: ## the Autobahn test suite; AUTOBAHN_SHARE=K/N: of its long cases share K of N
 	@scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
-	@tests/autobahn/run.sh build/test/examples/autobahn_testee
+	@tests/autobahn/run.sh build/test/examples/autobahn_testee $(addprefix --share ,$(AUTOBAHN_SHARE))
 
 .PHONY: test-figures
 test-figures: ## compare the costs of a small message with those recorded

@@ -505,19 +505,24 @@ enum {
   // Microseconds that a call looks again and again before it sleeps, up to 1000000, never on one processor; 0: none;
   // -1: the library decides, and this version decides for none. Default -1.
   WSSTREAM_OPTION_SPIN_US = 10,
-  // Not in this version, also not 0, which is what it does. 1: offers permessage-deflate; 0: does not. Default 1.
+  // 1: offers permessage-deflate (RFC 7692), and where the server agrees messages are compressed; 0: does not. What
+  // is compressed together with text that somebody else chose can be guessed from its size: send secrets with
+  // WSSTREAM_NO_COMPRESS. Default 1.
   WSSTREAM_OPTION_DEFLATE = 20,
-  // Not in this version. How hard to compress, 1 to 9. Default 6.
+  // How hard to compress: 1, fastest, to 9, smallest. Default 6.
   WSSTREAM_OPTION_DEFLATE_LEVEL = 21,
-  // Not in this version. Bytes below which a message goes uncompressed, 0 or more. Default 128.
+  // Bytes below which a whole message goes uncompressed, 0 or more. Default 128.
   WSSTREAM_OPTION_DEFLATE_THRESHOLD = 22,
-  // Not in this version. Window of what this side compresses, 9 to 15 bits. Default 12.
+  // Window of what this side compresses, 9 to 15 bits; a server may ask for a smaller one. From the first compressed
+  // message on until a second passes without one it costs 265 KB of memory with 12 bits, 380 KB with 15. Default 12.
   WSSTREAM_OPTION_DEFLATE_CLIENT_WINDOW_BITS = 23,
-  // Not in this version. Window that the peer may use, 8 to 15 bits. Default 15.
+  // Window that the server may use, 8 to 15 bits; one that does not agree to less than 15 is refused. From the first
+  // compressed message on it costs 48 KB of memory and the window. Default 15.
   WSSTREAM_OPTION_DEFLATE_SERVER_WINDOW_BITS = 24,
-  // Not in this version. 1: this side keeps its window between messages; 0: it does not. Default 1.
+  // 1: this side keeps its window between messages; 0: it does not. Default 1.
   WSSTREAM_OPTION_DEFLATE_CLIENT_CONTEXT_TAKEOVER = 25,
-  // Not in this version. 1: the peer may keep its window between messages; 0: it may not. Default 1.
+  // 1: the server may keep its window between messages; 0: one that does not agree to let it go is refused. Default
+  // 1.
   WSSTREAM_OPTION_DEFLATE_SERVER_CONTEXT_TAKEOVER = 26,
   // 1: any certificate is taken, and then anybody can read and change what is sent; 0: only good ones. Default 0.
   WSSTREAM_OPTION_DANGER_ACCEPT_INVALID_CERTIFICATES = 90,

@@ -9,12 +9,12 @@ mod support;
 
 use ::wsstream::ffi::stream::wsstream;
 use ::wsstream::ffi::wait::wsstream_on_opened;
-use calls::{connected, connected_with};
+use calls::{cancel, connected, connected_with, statistics};
 use ending::{LARGE, close_of, end_tcp, takes_close};
 use std::ffi::c_void;
 use std::sync::mpsc::{Sender, channel};
-use support::peer::{Peer, frame};
-use support::{BINARY, Cause, FOREVER, Options, Status, Stream, TEXT, option};
+use support::peer::{Peer, frame, reset};
+use support::{BINARY, Cause, FOREVER, Options, Status, Stream, TEXT, option, until};
 
 const READABLE_SOME: u32 = 16;
 
@@ -75,4 +75,43 @@ fn a_close_timeout_says_whether_the_close_was_sent() {
         assert_eq!(info.cause, Cause::Timeout);
         assert!(info.detail.contains(words), "{info:?}");
     }
+}
+
+// Rows: R07
+#[test]
+fn a_connection_that_breaks_while_reading_has_stopped_at_the_mark_ends_without_a_reader() {
+    let (stream, mut connection) = connected_with(&Options::with(option::READ_BUFFER_SIZE, 1000));
+    connection.send(&frame(0x82, &[7; 500]).repeat(4));
+    // Nobody reads, so the library has come as far as it goes.
+    until(|| statistics(&stream).unread > 0);
+    reset(connection.socket.tcp);
+    let info = stream.closed_uncleanly();
+    assert_eq!((info.cause, info.os_error), (Cause::System, libc::ECONNRESET), "{info:?}");
+    assert_eq!(stream.refused_read(0), Status::Connection);
+}
+
+// Rows: O08
+#[test]
+fn a_message_callback_that_replaces_another_keeps_the_reading_half() {
+    let (stream, mut connection) = connected();
+    let (told, calls) = channel();
+    for name in ["first", "second"] {
+        let told = told.clone();
+        let callback = move |status| told.send((name, status)).expect("it is awaited");
+        assert_eq!(stream.on_message(callback), Status::Ok);
+    }
+    assert_eq!(stream.refused_read(0), Status::Busy);
+    connection.send(&frame(0x81, b"for the second"));
+    assert_eq!(calls.recv(), Ok(("second", Status::Ok)));
+}
+
+// Rows: R13
+#[test]
+fn a_cancel_tells_the_message_callback_although_the_peer_answers_nothing() {
+    let (stream, _connection) = connected_with(&Options::with(option::CLOSE_TIMEOUT_MS, 0));
+    let (told, calls) = channel();
+    assert_eq!(stream.on_message(move |status| told.send(status).expect("it is awaited")), Status::Ok);
+    assert_eq!(cancel(&stream, 1000, ""), Status::Ok);
+    assert_eq!(calls.recv(), Ok(Status::Done));
+    assert_eq!(stream.wait_closed(0).0, Status::Again);
 }

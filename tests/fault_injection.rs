@@ -53,8 +53,15 @@ const POINTS: [&str; 14] = [
 ];
 
 /// Places that a test of their own comes by.
-const ELSEWHERE: [&str; 5] =
-    ["net.tls", "runtime.call_back", "runtime.deadline", "runtime.loop", "runtime.take_over"];
+const ELSEWHERE: [&str; 7] = [
+    "net.tls",
+    "proto.inflate",
+    "runtime.call_back",
+    "runtime.deadline",
+    "runtime.loop",
+    "runtime.take_over",
+    "stream.compress",
+];
 
 fn sources(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).expect("the source is here").map(|entry| entry.expect("an entry"))
@@ -158,6 +165,33 @@ fn a_panic_or_a_failure_inside_tls_ends_its_stream_alone() {
     }
     assert!(reached.iter().any(|(_, on)| *on == On::Caller), "{reached:?}");
     assert!(reached.iter().any(|(_, on)| *on == On::Internal), "{reached:?}");
+}
+
+#[test]
+fn a_panic_or_refused_memory_inside_compression_ends_its_stream_alone() {
+    let _turn = Turn::take();
+    for place in ["stream.compress", "proto.inflate"] {
+        for (fault, cause) in [(Fault::Panic, Cause::Internal), (Fault::Fail, Cause::Resource)] {
+            for on in [On::Caller, On::Internal] {
+                if (place, on) == ("stream.compress", On::Internal) {
+                    // Only writers compress.
+                    continue;
+                }
+                let stream = Stream::opened(&server().url("/echo?deflate"));
+                arm(place, fault, on, 0);
+                stream.write(BINARY, &vec![7; 2 << 20], FOREVER);
+                if on == On::Caller {
+                    let _ = stream.read(FOREVER);
+                } else {
+                    until(|| fired(place));
+                }
+                assert_eq!(end(&stream).1, cause, "{place} {fault:?} {on:?}");
+                assert!(fired(place), "{place} {fault:?} {on:?}");
+                disarm();
+                assert_eq!(live(), (Status::Ok, Cause::None), "after {place} {fault:?} {on:?}");
+            }
+        }
+    }
 }
 
 /// A life that comes by every place on both threads, whatever happens on the way; how it ended.

@@ -378,6 +378,7 @@ fn the_request_is_what_the_url_says_and_nothing_else() {
             "Connection: Upgrade".to_owned(),
             "Upgrade: websocket".to_owned(),
             "Sec-WebSocket-Version: 13".to_owned(),
+            "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=12".to_owned(),
         ];
         if !authorization.is_empty() {
             expected.push(format!("Authorization: {authorization}"));

@@ -111,6 +111,22 @@ fn a_write_that_goes_over_the_mark_is_queued_at_once_or_after_its_time() {
     }
 }
 
+// Rows: W06
+#[test]
+fn a_small_write_that_goes_over_the_mark_is_queued_and_the_next_one_not_taken() {
+    let stalled = Stalled::new(Options::with(option::WRITE_BUFFER_SIZE, 0));
+    let mut taken = 1;
+    let status = loop {
+        match stalled.stream.write(BINARY, &[7; 1000], 0) {
+            Status::Ok => taken += 1,
+            status => break status,
+        }
+    };
+    assert_eq!(status, Status::Queued);
+    assert_eq!(stalled.stream.write(BINARY, &[7; 1000], 0), Status::Again);
+    assert_eq!(messages(&stalled.finish()), taken);
+}
+
 // Rows: W07
 #[test]
 fn a_write_that_goes_over_the_mark_waits_until_it_is_within() {

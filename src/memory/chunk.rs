@@ -176,6 +176,27 @@ impl Chunk {
         Ok(filled)
     }
 
+    /// Lets `fill` write to up to `at_most` bytes of the spare tail, zeros before, and takes in as many as it says.
+    #[inline]
+    pub fn fill_zeroed<E>(
+        &mut self,
+        at_most: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let size = self.spare().min(at_most);
+        // SAFETY: the tail lies inside the allocation, no slice reaches it, we are the only writer, and every byte of it is
+        // initialised before the reference is made.
+        let tail = unsafe {
+            let start = bytes(self.header).add(self.len).as_ptr();
+            start.write_bytes(0, size);
+            std::slice::from_raw_parts_mut(start, size)
+        };
+        let filled = fill(tail)?;
+        assert!(filled <= size, "more is reported than there was room for");
+        self.len += filled;
+        Ok(filled)
+    }
+
     /// Copies `new` to the tail.
     ///
     /// # Panics

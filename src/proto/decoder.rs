@@ -1,12 +1,14 @@
 //! Frames as a client reads them: bytes in, events out. Owns every check of RFC 6455 §5 on what a server sends,
 //! the message that is half here as far as its kind, size and UTF-8 go, and the payload of control frames.
-//! Holds no data payload and allocates nothing: events point into the input of the very call. Whether bytes
-//! come whole or one at a time, the messages and failures are the same.
+//! Holds no data payload and allocates nothing but the inflater of compressed messages: events point into the
+//! input of the very call. Whether bytes come whole or one at a time, the messages and failures are the same.
 
 use std::ops::Range;
 
 use super::close;
+use super::deflate::{Inflated, Inflater, Next};
 use super::failure::Failure;
+use super::handshake::Agreement;
 use super::opcode::{Kind, Opcode};
 use super::utf8::{self, Utf8};
 
@@ -22,6 +24,9 @@ const SIZE_64: u8 = 127;
 const HEADER_SIZE_MAX: usize = 10;
 /// RFC 6455 §5.5: what a control frame may carry.
 const CONTROL_SIZE_MAX: usize = 125;
+
+const TOO_BIG: Failure = Failure::too_big("The server sent a message beyond MAX_MESSAGE_SIZE.");
+const NOT_UTF8: Failure = Failure::utf8("The server sent a text message that is not UTF-8.");
 
 const WHOLE_TEXT: u8 = FIN | Opcode::Text as u8;
 const WHOLE_BINARY: u8 = FIN | Opcode::Binary as u8;
@@ -80,6 +85,16 @@ pub enum Event {
         /// The last one.
         fin: bool,
     },
+    /// The next piece of a compressed message, which `Decoder::inflate` uses up, as often as it takes. Nothing of it was used
+    /// up yet; it is empty where only the rest of what came before is to be written.
+    Compressed {
+        /// Of the whole message.
+        kind: Kind,
+        /// Where it is.
+        payload: Span,
+        /// Nothing of its message was written yet.
+        first: bool,
+    },
     /// A ping; see `Decoder::control_payload`.
     Ping,
     /// A pong; see `Decoder::control_payload`.
@@ -93,22 +108,35 @@ pub enum Event {
     Fail(Failure),
 }
 
-/// What was agreed in the opening handshake.
-///
-/// RFC 7692 comes in here: it allows RSV1 on the first frame of a message, and its inflater stands in
-/// `take_payload`, between the payload of the frame and the checks of UTF-8 and message size.
-#[derive(Clone, Copy, Debug)]
-enum Extension {
-    None,
+/// What `Decoder::inflate` has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Bytes of the compressed payload that were used up.
+    pub consumed: usize,
+    /// Bytes of the message that were written.
+    pub produced: usize,
+    /// The message is at its end.
+    pub fin: bool,
 }
 
-impl Extension {
-    /// Whether RSV1 has a meaning on a frame of this opcode.
-    const fn is_rsv1_allowed(self, _opcode: Opcode) -> bool {
-        match self {
-            Self::None => false,
-        }
-    }
+/// Why a compressed message cannot be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The peer broke the protocol or a limit.
+    Fail(Failure),
+    /// The system refused memory.
+    NoMemory,
+}
+
+/// permessage-deflate, the server's direction.
+#[derive(Debug)]
+struct Compression {
+    window_bits: u8,
+    context_takeover: bool,
+    /// From the first compressed message on.
+    inflater: Option<Box<Inflater>>,
+    /// More of what was used up is to be written than there was room for.
+    has_output: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -129,15 +157,23 @@ enum Stage {
 struct Message {
     is_open: bool,
     kind: Kind,
-    /// What the headers of its frames have announced so far.
+    /// RFC 7692 §6: RSV1 was set on its first frame.
+    is_compressed: bool,
+    /// What the headers of its frames have announced so far; of a compressed one, what was written.
     size: u64,
     utf8: Utf8,
     /// Some piece was given out.
     is_given: bool,
 }
 
+impl Message {
+    fn new(kind: Kind, is_compressed: bool) -> Self {
+        Self { is_open: true, kind, is_compressed, size: 0, utf8: Utf8::new(), is_given: false }
+    }
+}
+
 /// The read side of one connection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Decoder {
     /// A whole data frame of a payload below this takes the short way. 0 unless the decoder stands between two
     /// messages, is fine and delivers; so one comparison answers for all of that, the mask bit, the length
@@ -151,7 +187,7 @@ pub struct Decoder {
     message: Message,
     message_size_max: u64,
     is_discarding: bool,
-    extension: Extension,
+    compression: Option<Compression>,
     control: [u8; CONTROL_SIZE_MAX],
     control_size: usize,
 }
@@ -160,8 +196,7 @@ impl Decoder {
     /// Before the first frame. A `max_message_size` of 0 is no limit.
     pub fn new(max_message_size: u64) -> Self {
         let message_size_max = if max_message_size == 0 { u64::MAX } else { max_message_size };
-        let message =
-            Message { is_open: false, kind: Kind::Binary, size: 0, utf8: Utf8::new(), is_given: false };
+        let message = Message { is_open: false, ..Message::new(Kind::Binary, false) };
         let mut decoder = Self {
             short_size_end: 0,
             stage: Stage::Header,
@@ -171,12 +206,22 @@ impl Decoder {
             message,
             message_size_max,
             is_discarding: false,
-            extension: Extension::None,
+            compression: None,
             control: [0; CONTROL_SIZE_MAX],
             control_size: 0,
         };
         decoder.open_short_way();
         decoder
+    }
+
+    /// The server may compress, as was agreed in the opening handshake (RFC 7692).
+    pub fn agree(&mut self, agreement: &Agreement) {
+        self.compression = Some(Compression {
+            window_bits: agreement.server_window_bits,
+            context_takeover: agreement.server_context_takeover,
+            inflater: None,
+            has_output: false,
+        });
     }
 
     /// Decodes up to the next event and says how many bytes of the input that used up.
@@ -209,12 +254,12 @@ impl Decoder {
         }
     }
 
-    /// Bytes of the current data frame's payload still to come; 0 outside of one, and while discarding.
+    /// Bytes of the current data frame's payload still to come; 0 outside of one, in a compressed one, and while discarding.
     ///
     /// They can be received straight into the memory of their message and be decoded there.
     pub fn payload_remaining(&self) -> u64 {
         match self.stage {
-            Stage::Payload if !self.is_discarding => self.remaining,
+            Stage::Payload if !self.is_discarding && !self.message.is_compressed => self.remaining,
             _ => 0,
         }
     }
@@ -223,6 +268,34 @@ impl Decoder {
     pub fn is_in_message(&self) -> bool {
         let is_alive = !matches!(self.stage, Stage::Ended | Stage::Failed(_));
         self.message.is_open && is_alive && !self.is_discarding
+    }
+
+    /// Whether a call without further input answers `Compressed`.
+    pub fn has_output(&self) -> bool {
+        !self.is_discarding && self.compression.as_ref().is_some_and(|compression| compression.has_output)
+    }
+
+    /// Gives the inflater back where the next message needs no window of this one.
+    pub fn release_memory(&mut self) {
+        let is_over = matches!(self.stage, Stage::Ended | Stage::Failed(_)) || self.is_discarding;
+        if let Some(compression) = &mut self.compression {
+            let is_kept = self.message.is_open || compression.context_takeover;
+            if is_over || !is_kept {
+                compression.inflater = None;
+            }
+        }
+    }
+
+    /// Uses up the payload of `Event::Compressed`, or a front of it that is not empty unless the payload is, and writes what
+    /// it stands for into `output`, which has room, as far as it has.
+    pub fn inflate(&mut self, payload: &[u8], output: &mut [u8]) -> Result<Part, Broken> {
+        crate::fault::point("proto.inflate");
+        let part = self.inflate_checked(payload, output);
+        if let Err(Broken::Fail(failure)) = part {
+            self.stage = Stage::Failed(failure);
+        }
+        self.open_short_way();
+        part
     }
 
     /// The payload of the ping or pong that the last call answered.
@@ -360,7 +433,9 @@ impl Decoder {
         let Some(opcode) = Opcode::from_bits(first & OPCODE) else {
             return Err(Failure::protocol("The server sent a frame with a reserved opcode."));
         };
-        if first & RSV1 != 0 && !self.extension.is_rsv1_allowed(opcode) {
+        // RFC 7692 §6: only the first frame of a message says that it is compressed.
+        let is_rsv1_allowed = self.compression.is_some() && matches!(opcode, Opcode::Text | Opcode::Binary);
+        if first & RSV1 != 0 && !is_rsv1_allowed {
             return Err(Failure::protocol("The server set a reserved bit in a frame header."));
         }
         match opcode {
@@ -400,12 +475,16 @@ impl Decoder {
             _ => self.message.kind,
         };
         if !self.message.is_open {
-            self.message = Message { is_open: true, kind, size: 0, utf8: Utf8::new(), is_given: false };
+            self.message = Message::new(kind, self.header[0] & RSV1 != 0);
+        }
+        if self.message.is_compressed {
+            self.stage = Stage::Payload;
+            return Ok(());
         }
         self.message.size = self.message.size.saturating_add(size);
         // RFC 6455 §10.4: a limit on the message put together from all its frames, not only on each frame.
         if self.message.size > self.message_size_max && !self.is_discarding {
-            return Err(Failure::too_big("The server sent a message beyond MAX_MESSAGE_SIZE."));
+            return Err(TOO_BIG);
         }
         self.stage = Stage::Payload;
         Ok(())
@@ -417,6 +496,9 @@ impl Decoder {
         position: &mut usize,
         budget: usize,
     ) -> Result<Option<Event>, Failure> {
+        if self.message.is_compressed && !self.is_discarding {
+            return Ok(self.take_compressed(input, *position, budget));
+        }
         let available = input.len() - *position;
         if available == 0 && self.remaining > 0 {
             return Ok(Some(Event::Starved));
@@ -446,7 +528,7 @@ impl Decoder {
             // RFC 6455 §8.1, §5.6: judged across frames, and at once, not only at the end of the message.
             let is_valid = message.utf8.feed(&input[payload.range()]).is_ok();
             if !is_valid || fin && !message.utf8.is_complete() {
-                return Err(Failure::utf8("The server sent a text message that is not UTF-8."));
+                return Err(NOT_UTF8);
             }
         }
         if payload.is_empty() && !fin {
@@ -458,6 +540,73 @@ impl Decoder {
             true => Event::Message { kind, payload },
             false => Event::Part { kind, payload, first, fin },
         }))
+    }
+
+    fn take_compressed(&mut self, input: &[u8], position: usize, budget: usize) -> Option<Event> {
+        let has_output = self.has_output();
+        let is_message_end = self.remaining == 0 && self.header[0] & FIN != 0;
+        let available = input.len() - position;
+        if available == 0 && self.remaining > 0 && !has_output {
+            return Some(Event::Starved);
+        }
+        if self.remaining == 0 && !is_message_end && !has_output {
+            self.stage = Stage::Header;
+            return None;
+        }
+        if budget == 0 {
+            return Some(Event::Exhausted);
+        }
+        let size = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(available);
+        let payload = Span { start: position, end: position + size };
+        Some(Event::Compressed { kind: self.message.kind, payload, first: !self.message.is_given })
+    }
+
+    fn inflate_checked(&mut self, payload: &[u8], output: &mut [u8]) -> Result<Part, Broken> {
+        if crate::fault::fails("proto.inflate") {
+            return Err(Broken::NoMemory);
+        }
+        const NOT_COMPRESSED: Failure = Failure::protocol("There is no compressed message.");
+        let Some(compression) = &mut self.compression else { return Err(Broken::Fail(NOT_COMPRESSED)) };
+        let inflater = match &mut compression.inflater {
+            Some(inflater) => inflater,
+            none => {
+                let new = Inflater::new(compression.window_bits, compression.context_takeover);
+                none.insert(Box::new(new.ok_or(Broken::NoMemory)?))
+            }
+        };
+        let message = &mut self.message;
+        let is_last_frame = self.header[0] & FIN != 0;
+        let is_last = is_last_frame && payload.len() as u64 == self.remaining;
+        // RFC 7692 §8: the limit is one on what comes out. One byte beyond it is enough to know.
+        let room = usize::try_from((self.message_size_max - message.size).saturating_add(1));
+        let room = output.len().min(room.unwrap_or(usize::MAX));
+        let inflated = inflater.inflate(payload, &mut output[..room], is_last);
+        let Ok(Inflated { consumed, produced, next }) = inflated else {
+            return Err(Broken::Fail(Failure::data(
+                "The server sent a message that cannot be decompressed.",
+            )));
+        };
+        compression.has_output = next == Next::Room;
+        self.remaining -= consumed as u64;
+        message.is_given = true;
+        let fin = next == Next::Nothing;
+        if message.kind == Kind::Text {
+            // Up to the limit, so that pieces of any size fail for the same reason.
+            let left = usize::try_from(self.message_size_max - message.size).unwrap_or(usize::MAX);
+            let is_valid = message.utf8.feed(&output[..produced.min(left)]).is_ok();
+            if !is_valid || fin && !message.utf8.is_complete() {
+                return Err(Broken::Fail(NOT_UTF8));
+            }
+        }
+        message.size += produced as u64;
+        if message.size > self.message_size_max {
+            return Err(Broken::Fail(TOO_BIG));
+        }
+        if fin {
+            message.is_open = false;
+            self.stage = Stage::Header;
+        }
+        Ok(Part { consumed, produced, fin })
     }
 
     fn take_control(

@@ -31,6 +31,11 @@ impl Failure {
         Self { close_code: 1002, cause: Cause::Protocol, detail }
     }
 
+    // RFC 7692 §7.2.2 wants the connection failed; RFC 6455 §7.4.1: 1007 is data that does not fit the message's type.
+    pub(super) const fn data(detail: &'static str) -> Self {
+        Self { close_code: 1007, cause: Cause::Protocol, detail }
+    }
+
     // RFC 6455 §8.1: text that is not UTF-8 fails the connection; §7.4.1 gives 1007 for it.
     pub(super) const fn utf8(detail: &'static str) -> Self {
         Self { close_code: 1007, cause: Cause::Utf8, detail }

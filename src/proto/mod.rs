@@ -1,4 +1,4 @@
-//! RFC 6455 as pure state machines: bytes come in, events and bytes go out.
+//! RFC 6455 and RFC 7692 as pure state machines: bytes come in, events and bytes go out.
 //!
 //! Owns the words of the protocol: opcodes, close codes, frames, the two handshakes. Refuses to know sockets,
 //! clocks, threads, randomness and everything above it; masks and the passing of time come in as arguments.
@@ -8,6 +8,7 @@
 pub mod close;
 pub mod closing;
 pub mod decoder;
+pub mod deflate;
 pub mod encoder;
 pub mod failure;
 pub mod handshake;

@@ -54,6 +54,8 @@ pub(super) struct Control {
     /// After the end: how long what the peer still sends is discarded, so that our Close is not lost.
     pub linger_until: Option<Instant>,
     pub keepalive: Keepalive,
+    /// When to see whether the compressor is still used.
+    pub compressor_look: Option<Instant>,
     /// The socket, while something may be received from it: for the descriptor of event loops.
     pub socket: Option<RawFd>,
 }
@@ -75,6 +77,7 @@ impl Control {
             deadline,
             linger_until: None,
             keepalive: Keepalive::default(),
+            compressor_look: None,
             socket: None,
         }
     }
@@ -94,6 +97,16 @@ impl Control {
     /// Whether a frame is due that was not framed.
     pub fn is_due(&self) -> bool {
         !self.pongs.is_empty() || self.close.is_some() || self.keepalive.is_due
+    }
+
+    /// Why the connection broke, if it did: `error` is what a receive was told.
+    pub fn take_broken(&mut self, error: Option<&std::io::Error>) -> Option<Ending> {
+        match (self.send_failed.take(), error) {
+            // That only says that the connection was broken before, and the system tells each reason once.
+            (Some(sending), Some(error)) if sending.os_error == libc::EPIPE => Some(Ending::broken(error)),
+            (None, Some(error)) => Some(Ending::broken(error)),
+            (sending, _) => sending,
+        }
     }
 
     /// Whether a further pong costs the oldest.
@@ -179,11 +192,9 @@ impl Stream {
         match control.step(input) {
             Action::SettleClean => self.settle(&mut control, None, false),
             Action::SettleUnclean => {
-                let ending = match (control.send_failed.take(), error) {
-                    (Some(ending), _) => ending,
-                    (None, Some(error)) => Ending::broken(error),
-                    (None, None) => Ending::new(Cause::Truncated, "The peer ended TCP without a Close."),
-                };
+                let ending = control
+                    .take_broken(error)
+                    .unwrap_or_else(|| Ending::new(Cause::Truncated, "The peer ended TCP without a Close."));
                 if control.initiator == Initiator::None {
                     control.initiator = Initiator::Transport;
                 }
@@ -317,12 +328,13 @@ impl Stream {
         let is_pinging = control.keepalive.is_due;
         let next = [control.deadline.or(control.linger_until), control.keepalive.deadline()];
         drop(control);
+        let compressor = self.look_at_compressor(now);
         match failing {
             Some((ending, code)) => self.fail(ending, code),
             None if is_pinging => self.serve_posted(),
             None => {}
         }
-        next.into_iter().flatten().min()
+        next.into_iter().chain([compressor]).flatten().min()
     }
 
     fn handle_timed_out(&self, control: &mut Control) {

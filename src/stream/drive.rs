@@ -227,6 +227,7 @@ impl Stream {
         let mut locked = Locked::new(self, self.lock_write(), false);
         locked.side().drop_unsent();
         locked.side().transport = None;
+        locked.side().compression = None;
         if let Some(transport) = held.transport.take() {
             if transport.is_secure() {
                 // RFC 8446 §6.1: close_notify goes out before our end of TCP.

@@ -8,6 +8,7 @@ mod aborter;
 mod callbacks;
 mod close_info;
 mod closed;
+mod compression;
 mod control;
 mod descriptor;
 mod drive;
@@ -30,6 +31,8 @@ mod statistics;
 pub mod status;
 mod timeout;
 mod waiters;
+#[cfg(test)]
+mod words;
 mod write;
 mod write_side;
 mod write_word;

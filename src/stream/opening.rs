@@ -1,5 +1,6 @@
 //! From the URL to open: what is asked of the internal thread and of the peer, and what comes of it.
 
+use super::compression::Compression;
 use super::control::Control;
 use super::log::Log;
 use super::options::Options;
@@ -15,7 +16,9 @@ use crate::memory::random;
 use crate::net::{TlsConfig, TlsConfigError, Transport, sys, url};
 use crate::proto::closing::{Input, State};
 use crate::proto::failure;
-use crate::proto::handshake::{Progress, Refusal, Request, Response, ResponseReader, encode_request};
+use crate::proto::handshake::{
+    Agreement, Progress, Refusal, Request, Response, ResponseReader, encode_request,
+};
 use crate::runtime::{ConnectError, Destination, Place, Runtime};
 use ::url::Host;
 use data_encoding::BASE64;
@@ -78,6 +81,7 @@ impl Stream {
         // RFC 6455 §4.1: a nonce of 16 bytes in base64.
         let key = BASE64.encode(&nonce);
         let limits = options.limits();
+        let offer = options.deflate_offer();
         let request = encode_request(&Request {
             host: &target.authority,
             target: &target.target,
@@ -85,9 +89,9 @@ impl Stream {
             protocols: options.protocols(),
             headers: options.headers(),
             authorization: target.authorization.as_deref(),
-            extensions: None,
+            extensions: offer.map(|offer| offer.header()).as_deref(),
         });
-        let opening = ResponseReader::new(&key, options.protocols().to_vec(), limits.max_header_size);
+        let opening = ResponseReader::new(&key, options.protocols().to_vec(), offer, limits.max_header_size);
         // From here on the runtime counts this stream.
         let runtime = Runtime::running().map_err(|_| Status::Resource)?;
         let mut stream = Stream::new(
@@ -261,6 +265,9 @@ impl Stream {
                 false
             }
             Some(Progress::Accepted(response)) => {
+                if let Some(agreement) = &response.deflate {
+                    self.agree(side, agreement);
+                }
                 self.handle_accepted(response);
                 true
             }
@@ -278,6 +285,14 @@ impl Stream {
         if control.refused.is_none() {
             control.refused = side.opening.as_ref().map(|opening| Ending::refused(opening.refusal()));
         }
+    }
+
+    /// Both directions may compress from their first message on (by the owner of the read word).
+    fn agree(&self, side: &mut ReadSide, agreement: &Agreement) {
+        side.decoder.agree(agreement);
+        let mut locked = Locked::new(self, self.lock_write(), false);
+        locked.side().compression = Compression::agreed(agreement, &self.limits);
+        locked.unlock(false);
     }
 
     fn handle_accepted(&self, response: Response) {
@@ -316,11 +331,17 @@ impl Stream {
     /// TCP ended before the handshake was accepted (by the owner of the read word).
     pub(super) fn handle_opening_ended(&self, side: &mut ReadSide, error: Option<&std::io::Error>) {
         let refusal = side.opening.as_mut().map(ResponseReader::end);
-        let send_failed = self.control().send_failed.take();
-        if let Some(ending) = send_failed {
-            self.fail(ending, None);
-            return;
-        }
+        let (has_sent, broken) = {
+            let mut control = self.control();
+            (control.send_failed.is_none(), control.take_broken(error))
+        };
+        let broken = match broken {
+            Some(ending) if !has_sent => {
+                self.fail(ending, None);
+                return;
+            }
+            broken => broken,
+        };
         let Some(refusal) = refusal else { return };
         if refusal.cause == failure::Cause::Http {
             // Its status line was enough (decision 15).
@@ -328,10 +349,7 @@ impl Stream {
             return;
         }
         self.keep_response(refusal.headers);
-        match error {
-            Some(error) => self.fail(Ending::broken(error), None),
-            None => self.fail(Ending::new(Cause::Truncated, refusal.detail), None),
-        }
+        self.fail(broken.unwrap_or_else(|| Ending::new(Cause::Truncated, refusal.detail)), None);
     }
 
     /// `wsstream_wait_opened`.

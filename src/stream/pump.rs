@@ -17,6 +17,10 @@ const RECEIVES_MAX: usize = 32;
 const FRAMES_MAX: usize = 8 * 1024;
 /// Received bytes that count as one of those frames: so a turn takes in two mebibytes at most.
 const BYTES_PER_FRAME: usize = 256;
+/// Compressed bytes, and bytes of messages they stand for, that count as one.
+const COMPRESSED_PER_FRAME: usize = 8;
+const INFLATED_PER_FRAME: usize = 64;
+
 /// What the owner of the read word pumps for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Goal {
@@ -157,6 +161,10 @@ impl Stream {
                 }
                 Decoded::Starved => return None,
                 Decoded::Full => return Some(Pumped::Throttled),
+                Decoded::Inflated(before, after) => {
+                    let frames = 1 + before / COMPRESSED_PER_FRAME + after / INFLATED_PER_FRAME;
+                    *frames_left = frames_left.saturating_sub(frames);
+                }
                 decoded => {
                     *frames_left -= 1;
                     self.see_to(side, decoded);
@@ -228,6 +236,8 @@ impl Stream {
                     }
                 }
                 Decoded::Starved | Decoded::Full => return,
+                // What is compressed may stand for a thousand times as much: beyond the mark it counts as not here.
+                Decoded::Inflated(..) if self.budget(side, Goal::Mark) == 0 => return,
                 decoded => {
                     self.see_to(side, decoded);
                     if side.is_over {
@@ -276,7 +286,11 @@ impl Stream {
                 side.finish();
                 self.fail(Ending::resource("The system refused memory for a message."), Some(1011));
             }
-            Decoded::Message(_) | Decoded::Unremarkable | Decoded::Starved | Decoded::Full => {}
+            Decoded::Message(_)
+            | Decoded::Unremarkable
+            | Decoded::Inflated(..)
+            | Decoded::Starved
+            | Decoded::Full => {}
         }
     }
 

@@ -6,7 +6,7 @@
 use crate::memory::{Chunk, Slice, pool};
 use crate::net::Transport;
 use crate::net::transport::Received as Reception;
-use crate::proto::decoder::{Decoder, Event, Span};
+use crate::proto::decoder::{Broken, Decoder, Event, Span};
 use crate::proto::failure::Failure;
 use crate::proto::handshake::{Progress, ResponseReader};
 use crate::proto::opcode::Kind;
@@ -25,6 +25,10 @@ const CHUNK_SIZE_MAX: usize = 256 * 1024;
 /// From so many missing bytes on, a message is received straight into its own memory.
 const DIRECT_SIZE_MIN: u64 = 16 * 1024;
 
+/// Room for what a compressed message stands for is made in steps between these, by what was received of it.
+const INFLATE_SIZE_MIN: usize = 512;
+const INFLATE_SIZE_MAX: usize = 64 * 1024;
+
 /// A message as it is handed out.
 #[derive(Debug)]
 pub struct Message {
@@ -32,6 +36,17 @@ pub struct Message {
     pub kind: Kind,
     /// All of its bytes.
     pub payload: Slice,
+}
+
+impl Message {
+    /// The same in memory of its own where it is a small part of what it keeps; None: the system refused memory.
+    fn compact(self) -> Option<Self> {
+        let Self { kind, payload } = self;
+        if payload.owner_capacity() <= 2 * payload.len() {
+            return Some(Self { kind, payload });
+        }
+        Some(Self { kind, payload: Slice::copy_of(&payload)? })
+    }
 }
 
 /// A message that is not all here.
@@ -78,6 +93,8 @@ pub(super) enum Decoded {
     Pong,
     /// A frame, or a part of one, that nobody has to know of.
     Unremarkable,
+    /// A step of a compressed message, of so many bytes before and after.
+    Inflated(usize, usize),
     Close(Option<u16>),
     Fail(Failure),
     /// More has to be received.
@@ -192,7 +209,9 @@ impl ReadSide {
 
     /// Whether a further look may find something without the socket.
     pub fn has_input(&self) -> bool {
-        !self.input().is_empty() || self.transport.as_ref().is_some_and(|transport| transport.has_input())
+        !self.input().is_empty()
+            || self.decoder.has_output()
+            || self.transport.as_ref().is_some_and(|transport| transport.has_input())
     }
 
     /// Whether something is left behind that the socket does not show; `part`: parts of messages count.
@@ -248,17 +267,9 @@ impl ReadSide {
         if self.queue.try_reserve(1).is_err() {
             return false;
         }
-        let Message { kind, payload } = message;
-        let payload = if compact && payload.owner_capacity() > 2 * payload.len() {
-            match Slice::copy_of(&payload) {
-                Some(copy) => copy,
-                None => return false,
-            }
-        } else {
-            payload
-        };
-        self.queued_size += payload.len() + MESSAGE_COST;
-        self.queue.push_back(Message { kind, payload });
+        let Some(message) = (if compact { message.compact() } else { Some(message) }) else { return false };
+        self.queued_size += message.payload.len() + MESSAGE_COST;
+        self.queue.push_back(message);
         true
     }
 
@@ -345,6 +356,7 @@ impl ReadSide {
             self.chunk = None;
             self.start = 0;
         }
+        self.decoder.release_memory();
         if let Some(transport) = &self.transport {
             transport.release_memory();
         }
@@ -380,10 +392,10 @@ impl ReadSide {
     /// Decodes up to the next thing that somebody has to know; holds at most `budget` more bytes of messages.
     #[inline]
     pub fn decode(&mut self, budget: usize) -> Decoded {
-        let Some(chunk) = &self.chunk else { return Decoded::Starved };
+        let Some(chunk) = &self.chunk else { return self.decode_output(budget) };
         let input = &chunk.filled()[self.start..];
         if input.is_empty() {
-            return Decoded::Starved;
+            return self.decode_output(budget);
         }
         let (consumed, event) = self.decoder.decode(input, budget);
         let base = self.start;
@@ -397,13 +409,31 @@ impl ReadSide {
                 };
                 Decoded::Message(Message { kind, payload })
             }
-            event => self.decode_rarely(event, base),
+            event => self.decode_rarely(event, base, budget),
         }
     }
 
+    /// The same without input: a compressed message may stand for more than there was room for.
     #[inline(never)]
-    fn decode_rarely(&mut self, event: Event, base: usize) -> Decoded {
+    fn decode_output(&mut self, budget: usize) -> Decoded {
+        if !self.decoder.has_output() {
+            return Decoded::Starved;
+        }
+        let (_, event) = self.decoder.decode(&[], budget);
+        self.decode_rarely(event, self.start, budget)
+    }
+
+    #[inline(never)]
+    fn decode_rarely(&mut self, event: Event, base: usize, budget: usize) -> Decoded {
         match event {
+            Event::Compressed { kind, payload, first } => {
+                let payload = Span { start: base + payload.start, end: base + payload.end };
+                match self.inflate(kind, payload, first, budget) {
+                    Ok(decoded) => decoded,
+                    Err(Broken::Fail(failure)) => Decoded::Fail(failure),
+                    Err(Broken::NoMemory) => Decoded::NoMemory,
+                }
+            }
             Event::Part { kind, payload, first, fin } => {
                 let payload = Span { start: base + payload.start, end: base + payload.end };
                 match self.take_part(kind, payload, first, fin) {
@@ -440,7 +470,41 @@ impl ReadSide {
         let Some(partial) = self.partial.as_mut() else { return Ok(None) };
         reserve(&mut partial.bytes, bytes.len())?;
         partial.bytes.append(bytes);
-        Ok(if fin { self.finish_partial() } else { None })
+        Ok(self.finish_partial_if(fin))
+    }
+
+    /// One step of the compressed message that this payload in the chunk belongs to; the message where that was its last.
+    fn inflate(&mut self, kind: Kind, payload: Span, first: bool, budget: usize) -> Result<Decoded, Broken> {
+        let payload = match &self.chunk {
+            Some(chunk) => &chunk.filled()[payload.start..payload.end],
+            None => &[],
+        };
+        let expected = (4 * payload.len()).clamp(INFLATE_SIZE_MIN, INFLATE_SIZE_MAX);
+        if first {
+            let bytes = pool::take(expected).ok_or(Broken::NoMemory)?;
+            self.partial = Some(Partial { kind, bytes, given: 0 });
+        }
+        let Some(partial) = self.partial.as_mut() else { return Ok(Decoded::Unremarkable) };
+        if partial.bytes.spare() == 0 {
+            reserve(&mut partial.bytes, expected).map_err(|NoMemory| Broken::NoMemory)?;
+        }
+        let mut consumed = 0;
+        let mut fin = false;
+        let decoder = &mut self.decoder;
+        let produced = partial.bytes.fill_zeroed(expected.min(budget), |room| {
+            let part = decoder.inflate(payload, room)?;
+            (consumed, fin) = (part.consumed, part.fin);
+            Ok(part.produced)
+        })?;
+        self.start += consumed;
+        match self.finish_partial_if(fin) {
+            Some(message) => Ok(Decoded::Message(message.compact().ok_or(Broken::NoMemory)?)),
+            None => Ok(Decoded::Inflated(consumed, produced)),
+        }
+    }
+
+    fn finish_partial_if(&mut self, fin: bool) -> Option<Message> {
+        if fin { self.finish_partial() } else { None }
     }
 
     fn finish_partial(&mut self) -> Option<Message> {

@@ -93,6 +93,16 @@ impl<T> ReadWord<T> {
         Self { seat: Seat::new(CONNECTING | DETACHED, value) }
     }
 
+    /// Any word.
+    #[cfg(test)]
+    pub fn with(word: u64, value: T) -> Self {
+        let made = Self { seat: Seat::new(word & !OWNER, value) };
+        if word & OWNER != 0 {
+            std::mem::forget(made.seat.take(|free| Some(free | word & OWNER)));
+        }
+        made
+    }
+
     /// The word as it is now.
     #[inline]
     pub fn load(&self) -> u64 {

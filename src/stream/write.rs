@@ -3,6 +3,7 @@
 //! Nobody sleeps with the lock. A writer that has to wait keeps its seat and lets the lock go, so control frames of
 //! other threads pass between its frames.
 
+use super::compression::Compression;
 use super::read::Slept;
 use super::serve::Locked;
 use super::status::{Initiator, Status};
@@ -23,6 +24,8 @@ struct Part<'d> {
     fin: bool,
     whole: bool,
     more: bool,
+    /// The message may be compressed.
+    compress: bool,
 }
 
 /// How a write call comes back from its sleep.
@@ -46,19 +49,44 @@ impl Drop for WriterSeat<'_> {
     }
 }
 
+/// A frame that was begun: its mask, and what is left of its payload.
+type FrameRest = ([u8; 4], Range<usize>);
+
 /// How far a message has been framed.
 struct Progress<'d> {
     data: &'d [u8],
     frames: Frames,
-    /// The frame that was begun: its mask and what is left of its payload.
-    frame: Option<([u8; 4], Range<usize>)>,
+    frame: Option<FrameRest>,
+    /// The payload of that frame, if the message is compressed.
+    compressed: Option<Vec<u8>>,
+}
+
+impl Progress<'_> {
+    /// What the payload of the frame that was begun is cut from.
+    fn source(&self) -> &[u8] {
+        self.compressed.as_deref().unwrap_or(self.data)
+    }
+
+    /// Begins the next frame; None: there is none.
+    fn begin_frame(&mut self, side: &mut WriteSide) -> Result<Option<FrameRest>, Refused> {
+        let Some((opcode, fin, payload)) = self.frames.next() else { return Ok(None) };
+        let (Some(compressed), Some(compression)) = (&mut self.compressed, &mut side.compression) else {
+            let mask = side.frame(opcode, fin, payload.len())?;
+            return Ok(Some((mask, payload)));
+        };
+        compressed.clear();
+        compression.compress(&self.data[payload.clone()], fin, compressed)?;
+        side.unframed = side.unframed - payload.len() + compressed.len();
+        let mask = side.frame_compressed(opcode, fin, compressed.len())?;
+        Ok(Some((mask, 0..compressed.len())))
+    }
 }
 
 impl Stream {
     /// `wsstream_write`.
     #[inline]
     pub fn write(&self, kind: Kind, data: &[u8], timeout: Timeout) -> Status {
-        self.write_part(Part { kind, data, fin: true, whole: true, more: false }, timeout)
+        self.write_part(Part { kind, data, fin: true, whole: true, more: false, compress: true }, timeout)
     }
 
     /// `wsstream_write_some`.
@@ -67,8 +95,8 @@ impl Stream {
             return Status::Argument;
         }
         let (fin, more) = (flags & FLAG_FIN != 0, flags & FLAG_MORE != 0);
-        let whole = false;
-        self.write_part(Part { kind, data, fin, whole, more }, timeout)
+        let (whole, compress) = (false, flags & FLAG_NO_COMPRESS == 0);
+        self.write_part(Part { kind, data, fin, whole, more, compress }, timeout)
     }
 
     #[inline]
@@ -81,6 +109,7 @@ impl Stream {
             || part.data.len() > PIECE_SIZE
             || !part.fin
             || side.outgoing.is_open()
+            || side.compresses(part.data.len())
             || self.is_traced
         {
             return self.write_slowly(Some(locked), part, timeout);
@@ -133,13 +162,22 @@ impl Stream {
                 return if refusal == Refusal::State { Status::State } else { Status::Argument };
             }
         };
+        if !side.outgoing.is_open() {
+            // A message in parts counts as one that is not small.
+            side.is_compressing =
+                part.compress && side.compresses(if part.fin { part.data.len() } else { usize::MAX });
+        }
         let frames = side.outgoing.accept(accepted);
+        let compressed = side.is_compressing.then(Vec::new);
+        if side.is_compressing && side.compression.as_ref().is_some_and(Compression::is_idle) {
+            self.note_compressor();
+        }
         side.sent.messages += u64::from(part.fin);
         side.sent.payload += part.data.len() as u64;
         self.log(log::TRACE, || format!("sends {} bytes of a {:?} message", part.data.len(), part.kind));
         side.in_message = part.data.len() > PIECE_SIZE;
         side.unframed = part.data.len();
-        let mut progress = Progress { data: part.data, frames, frame: None };
+        let mut progress = Progress { data: part.data, frames, frame: None, compressed };
         let mark = self.limits.write_buffer_size;
         let mut deadline = None;
         loop {
@@ -197,13 +235,12 @@ impl Stream {
                             continue;
                         }
                     }
-                    let Some((opcode, fin, payload)) = progress.frames.next() else { break };
-                    let mask = side.frame(opcode, fin, payload.len())?;
-                    (mask, payload)
+                    let Some(frame) = progress.begin_frame(side)? else { break };
+                    frame
                 }
             };
             let piece = payload.start..payload.end.min(payload.start + PIECE_SIZE);
-            side.mask(&progress.data[piece.clone()], mask)?;
+            side.mask(&progress.source()[piece.clone()], mask)?;
             side.unframed -= piece.len();
             side.in_frame = piece.end < payload.end;
             if side.in_frame {

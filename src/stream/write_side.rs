@@ -2,6 +2,7 @@
 //!
 //! Whole frames and the beginning of one at most; leftovers keep a head and never move. Nothing here waits.
 
+use super::compression::Compression;
 use crate::memory::mask::mask_into;
 use crate::memory::random::Masks;
 use crate::net::{Transport, sys};
@@ -37,6 +38,10 @@ pub(super) struct WriteSide {
     pub sent: Given,
     masks: Masks,
     pub outgoing: Outgoing,
+    /// permessage-deflate, where it was agreed.
+    pub compression: Option<Compression>,
+    /// The message that is open is compressed.
+    pub is_compressing: bool,
     /// Between the header of a frame and the end of its payload: nothing else may be framed.
     pub in_frame: bool,
     /// A writer is inside a message that is not framed to its end.
@@ -80,15 +85,42 @@ impl WriteSide {
         self.in_message || self.outgoing.is_open()
     }
 
+    /// Whether a whole message of this size is compressed.
+    #[inline]
+    pub fn compresses(&self, size: usize) -> bool {
+        self.compression.as_ref().is_some_and(|compression| compression.is_worthwhile(size))
+    }
+
+    /// Whether the compressor, if there is one, was used of late, or is in the middle of a message; else it is given back.
+    pub fn keeps_compressor(&mut self) -> bool {
+        let is_within = self.is_compressing && self.is_unfinished();
+        self.compression
+            .as_mut()
+            .is_some_and(|compression| is_within && !compression.is_idle() || compression.keep_if_used())
+    }
+
     /// Begins a frame; its payload must follow through `mask`.
     #[inline]
     pub fn frame(&mut self, opcode: Opcode, fin: bool, size: usize) -> Result<[u8; 4], Refused> {
+        self.frame_as(Header { fin, rsv1: false, opcode, mask: [0; 4], payload_size: size as u64 })
+    }
+
+    /// Begins the next frame of a compressed message (RFC 7692 §6).
+    pub fn frame_compressed(&mut self, opcode: Opcode, fin: bool, size: usize) -> Result<[u8; 4], Refused> {
+        let rsv1 = opcode != Opcode::Continuation;
+        self.frame_as(Header { fin, rsv1, opcode, mask: [0; 4], payload_size: size as u64 })
+    }
+
+    /// Begins a frame with a mask of its own.
+    #[inline]
+    fn frame_as(&mut self, header: Header) -> Result<[u8; 4], Refused> {
         let mask = self.masks.next(sys::generation()).map_err(|_| Refused)?;
         // The header and the payload that follows it at once, in one reservation.
-        self.out.try_reserve(HEADER_SIZE_MAX + size.min(PIECE_SIZE)).map_err(|_| Refused)?;
-        let mut header = [0; HEADER_SIZE_MAX];
-        let used = Header { fin, rsv1: false, opcode, mask, payload_size: size as u64 }.encode(&mut header);
-        self.out.extend_from_slice(&header[..used]);
+        let room = HEADER_SIZE_MAX + header.payload_size.min(PIECE_SIZE as u64) as usize;
+        self.out.try_reserve(room).map_err(|_| Refused)?;
+        let mut bytes = [0; HEADER_SIZE_MAX];
+        let used = Header { mask, ..header }.encode(&mut bytes);
+        self.out.extend_from_slice(&bytes[..used]);
         Ok(mask)
     }
 

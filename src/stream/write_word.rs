@@ -69,6 +69,16 @@ impl<T> WriteWord<T> {
         Self { seat: Seat::new(CONNECTING, value) }
     }
 
+    /// Any word.
+    #[cfg(test)]
+    pub fn with(word: u64, value: T) -> Self {
+        let made = Self { seat: Seat::new(word & !LOCKED, value) };
+        if word & LOCKED != 0 {
+            std::mem::forget(made.seat.take(|free| Some(free | word & LOCKED)));
+        }
+        made
+    }
+
     /// The word as it is now.
     #[inline]
     pub fn load(&self) -> u64 {

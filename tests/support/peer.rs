@@ -191,12 +191,25 @@ impl Connection {
         accept_key(&self.request)
     }
 
+    /// The value of a header field in the request.
+    pub fn requested(&self, name: &str) -> Option<&str> {
+        self.request.lines().find_map(|line| {
+            let (found, value) = line.split_once(": ")?;
+            found.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
     /// Answers the handshake, with more bytes in the same write.
     pub fn switch(&mut self, more: &[u8]) {
+        self.switch_with("", more);
+    }
+
+    /// The same with further header lines, each with its end.
+    pub fn switch_with(&mut self, lines: &str, more: &[u8]) {
         let accept = self.accept_key();
         let head = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+             Sec-WebSocket-Accept: {accept}\r\n{lines}\r\n"
         );
         self.send(&[head.as_bytes(), more].concat());
     }

@@ -5,7 +5,8 @@
 use tungstenite::handshake::derive_accept_key;
 
 use super::super::failure::Cause;
-use super::upgrade;
+use super::extension::{Agreement, Offer};
+use super::upgrade::{Agreed, Expectation};
 
 /// How many header fields one head may have.
 pub const HEADER_COUNT_MAX: usize = 128;
@@ -37,8 +38,10 @@ pub struct Response {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The sub-protocol chosen; empty if none was asked for.
     pub protocol: String,
-    /// The extensions agreed; empty if none.
+    /// The extensions agreed, as the server wrote them; empty if none.
     pub extensions: String,
+    /// permessage-deflate as it was agreed.
+    pub deflate: Option<Agreement>,
 }
 
 /// Why the connection did not open.
@@ -66,7 +69,7 @@ pub(super) struct Head {
 /// Reads the answer to one request.
 #[derive(Debug)]
 pub struct ResponseReader {
-    expectation: upgrade::Expectation,
+    expectation: Expectation,
     /// The head that is being read.
     head: Vec<u8>,
     line_start: usize,
@@ -80,10 +83,10 @@ pub struct ResponseReader {
 
 impl ResponseReader {
     /// Before the first byte. The limit counts the heads of all responses together.
-    pub fn new(key: &str, protocols: Vec<String>, max_header_size: usize) -> Self {
+    pub fn new(key: &str, protocols: Vec<String>, offered: Option<Offer>, max_header_size: usize) -> Self {
         let accept = derive_accept_key(key.as_bytes());
         Self {
-            expectation: upgrade::Expectation::new(accept, protocols),
+            expectation: Expectation::new(accept, protocols, offered),
             head: Vec::new(),
             line_start: 0,
             line_count: 0,
@@ -214,8 +217,9 @@ impl ResponseReader {
             return if self.head_room > 0 { Ok(None) } else { self.take(false, behind) };
         }
         match self.expectation.check(&head) {
-            Ok((protocol, extensions)) => {
-                Ok(Some(Response { status: head.status, headers: head.headers, protocol, extensions }))
+            Ok(Agreed { protocol, extensions, deflate }) => {
+                let Head { status, headers, .. } = head;
+                Ok(Some(Response { status, headers, protocol, extensions, deflate }))
             }
             Err(detail) => Err(self.refuse(Cause::Http, detail)),
         }

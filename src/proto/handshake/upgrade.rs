@@ -1,29 +1,32 @@
 //! Whether a 101 really opens the connection: the six points of RFC 6455 §4.1, each with a sentence that names
 //! what was wrong (decision 11). Knows fields, not bytes.
 
+use super::extension::{Agreement, Offer};
 use super::response::{Head, excerpt};
-
-/// What was offered as extensions. RFC 7692 comes in here: its parameters, against which the answer is judged.
-#[derive(Clone, Copy, Debug)]
-enum Offered {
-    Nothing,
-}
 
 /// What the response must match.
 #[derive(Debug)]
 pub(super) struct Expectation {
     accept: String,
     protocols: Vec<String>,
-    offered: Offered,
+    /// permessage-deflate as it was offered.
+    offered: Option<Offer>,
+}
+
+/// What an acceptance agrees on.
+pub(super) struct Agreed {
+    pub(super) protocol: String,
+    pub(super) extensions: String,
+    pub(super) deflate: Option<Agreement>,
 }
 
 impl Expectation {
-    pub(super) fn new(accept: String, protocols: Vec<String>) -> Self {
-        Self { accept, protocols, offered: Offered::Nothing }
+    pub(super) fn new(accept: String, protocols: Vec<String>, offered: Option<Offer>) -> Self {
+        Self { accept, protocols, offered }
     }
 
-    /// The sub-protocol and the extensions agreed, or what is wrong.
-    pub(super) fn check(&self, head: &Head) -> Result<(String, String), String> {
+    /// What was agreed on, or what is wrong.
+    pub(super) fn check(&self, head: &Head) -> Result<Agreed, String> {
         if head.minor_version == 0 {
             // RFC 9110 §7.8: there is no Upgrade in HTTP/1.0.
             return Err("The server answered in HTTP/1.0, which cannot switch protocols.".to_owned());
@@ -32,7 +35,9 @@ impl Expectation {
         self.check_list(head, "Connection", "Upgrade")?;
         head.check_repeated()?;
         self.check_accept(head)?;
-        Ok((self.check_protocol(head)?, self.check_extensions(head)?))
+        let protocol = self.check_protocol(head)?;
+        let (extensions, deflate) = self.check_extensions(head)?;
+        Ok(Agreed { protocol, extensions, deflate })
     }
 
     // RFC 6455 §4.1 points 2 and 3. RFC 9110 §5.3: fields of one name are one list, in order.
@@ -80,13 +85,21 @@ impl Expectation {
     }
 
     // RFC 6455 §4.1 point 5. An empty value is an empty list, which agrees on nothing.
-    fn check_extensions(&self, head: &Head) -> Result<String, String> {
-        match (self.offered, head.value("Sec-WebSocket-Extensions")) {
-            (Offered::Nothing, None | Some(b"")) => Ok(String::new()),
-            (Offered::Nothing, Some(value)) => {
-                Err(format!("The server chose the extension {}, which was not offered.", excerpt(value)))
+    fn check_extensions(&self, head: &Head) -> Result<(String, Option<Agreement>), String> {
+        let value = head.value("Sec-WebSocket-Extensions").unwrap_or_default();
+        let deflate = match &self.offered {
+            Some(offer) => offer.judge(value)?,
+            None if value.is_empty() => None,
+            None => {
+                return Err(format!(
+                    "The server chose the extension {}, which was not offered.",
+                    excerpt(value)
+                ));
             }
-        }
+        };
+        // Only tokens and strings of tokens have passed.
+        let extensions = deflate.map(|_| String::from_utf8_lossy(value).into_owned()).unwrap_or_default();
+        Ok((extensions, deflate))
     }
 }
 

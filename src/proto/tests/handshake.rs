@@ -18,7 +18,7 @@ fn response(lines: &[&str]) -> Vec<u8> {
 }
 
 fn reader(protocols: &[&str], limit: usize) -> ResponseReader {
-    ResponseReader::new(KEY, protocols.iter().map(|&protocol| protocol.to_owned()).collect(), limit)
+    ResponseReader::new(KEY, protocols.iter().map(|&protocol| protocol.to_owned()).collect(), None, limit)
 }
 
 /// Reads whole and one byte at a time; both must say the same, and use the same.

@@ -1,19 +1,27 @@
 //! The tests' scripted server, its bytes cut in every way, and small random numbers of their own. Every loop
 //! is bounded by the size of its input, which is the deadline of tests that cannot wait.
 
+#[path = "../../../fuzz/claims/mod.rs"]
+mod claims;
 mod close;
 mod closing;
 mod decoder;
+mod deflate;
+mod differential;
 mod encoder;
+mod extension;
+mod grammar;
 mod handshake;
 mod outgoing;
+mod properties;
 mod random;
 mod refusals;
 mod session;
 mod utf8;
 
-use super::decoder::{Decoder, Event};
+use super::decoder::{Broken, Decoder, Event, Part};
 use super::failure::Failure;
+use super::handshake::Agreement;
 use super::opcode::Kind;
 
 /// What a caller of the decoder has in the end, whatever pieces it came in.
@@ -36,6 +44,9 @@ pub fn binary(bytes: &[u8]) -> Seen {
     Seen::Message(Kind::Binary, bytes.to_vec())
 }
 
+/// What a caller has room for at a time, whatever its budget.
+const ROOM: usize = 4096;
+
 /// A caller: keeps what the decoder has not used, puts parts together, checks what every event promises.
 pub struct Reader {
     pub decoder: Decoder,
@@ -49,6 +60,12 @@ impl Reader {
         Self { decoder: Decoder::new(max_message_size), seen: Vec::new(), input: Vec::new(), message: None }
     }
 
+    pub fn agreed(max_message_size: u64, agreement: &Agreement) -> Self {
+        let mut reader = Self::new(max_message_size);
+        reader.decoder.agree(agreement);
+        reader
+    }
+
     /// Decodes all of it with the given budget in every call.
     pub fn feed(&mut self, input: &[u8], budget: usize) {
         self.input.extend_from_slice(input);
@@ -56,6 +73,15 @@ impl Reader {
         loop {
             turns = turns.checked_sub(1).expect("the decoder goes round in circles");
             let (used, event) = self.decoder.decode(&self.input, budget);
+            if let Event::Compressed { kind, payload, first } = event {
+                assert_eq!(used, payload.start, "compressed payload is used up by `inflate`");
+                assert_eq!(first, self.message.is_none());
+                let payload = self.input[payload.range()].to_vec();
+                let part = self.inflate(kind, &payload, budget);
+                self.input.drain(..used + part.consumed);
+                turns += usize::from(part.produced > 0);
+                continue;
+            }
             let is_last = self.take(used, event, budget);
             self.input.drain(..used);
             if is_last {
@@ -64,8 +90,32 @@ impl Reader {
         }
     }
 
+    fn inflate(&mut self, kind: Kind, payload: &[u8], budget: usize) -> Part {
+        let mut output = vec![0; budget.min(ROOM)];
+        match self.decoder.inflate(payload, &mut output) {
+            Ok(part) => {
+                let (open, bytes) = self.message.get_or_insert((kind, Vec::new()));
+                assert_eq!(*open, kind);
+                bytes.extend_from_slice(&output[..part.produced]);
+                assert_eq!(self.decoder.is_in_message(), !part.fin);
+                if part.fin {
+                    let (kind, bytes) = self.message.take().unwrap();
+                    self.seen.push(Seen::Message(kind, bytes));
+                }
+                part
+            }
+            Err(Broken::Fail(failure)) => {
+                self.message = None;
+                self.seen.push(Seen::Fail(failure));
+                Part { consumed: 0, produced: 0, fin: false }
+            }
+            Err(Broken::NoMemory) => panic!("there is memory"),
+        }
+    }
+
     fn take(&mut self, used: usize, event: Event, budget: usize) -> bool {
         match event {
+            Event::Compressed { .. } => unreachable!("seen to by `feed`"),
             Event::Starved => {
                 assert_eq!(used, self.input.len(), "starved with input left");
                 return true;
@@ -118,15 +168,24 @@ impl Reader {
 
 /// Decodes whole, one byte at a time, and whole with a budget of one byte; all must say the same.
 pub fn decode_limited(input: &[u8], max_message_size: u64) -> Vec<Seen> {
-    let mut whole = Reader::new(max_message_size);
+    decode_with(input, || Reader::new(max_message_size))
+}
+
+/// The same, permessage-deflate being agreed.
+pub fn decode_agreed(input: &[u8], max_message_size: u64, agreement: &Agreement) -> Vec<Seen> {
+    decode_with(input, || Reader::agreed(max_message_size, agreement))
+}
+
+fn decode_with(input: &[u8], new: impl Fn() -> Reader) -> Vec<Seen> {
+    let mut whole = new();
     whole.feed(input, usize::MAX);
     let whole = whole.finish();
 
-    let mut bytewise = Reader::new(max_message_size);
+    let mut bytewise = new();
     input.chunks(1).for_each(|byte| bytewise.feed(byte, usize::MAX));
     assert_eq!(bytewise.finish(), whole, "one byte at a time differs from whole");
 
-    let mut poor = Reader::new(max_message_size);
+    let mut poor = new();
     poor.feed(input, 1);
     assert_eq!(poor.finish(), whole, "a budget of one byte differs from none");
     whole

@@ -127,7 +127,7 @@ fn random_bytes_never_panic_the_response_reader() {
             let place = random.below(bytes.len());
             bytes[place] = random.next() as u8;
         }
-        let mut reader = ResponseReader::new("dGhlIHNhbXBsZSBub25jZQ==", vec![], 300);
+        let mut reader = ResponseReader::new("dGhlIHNhbXBsZSBub25jZQ==", vec![], None, 300);
         let mut is_over = false;
         for piece in bytes.chunks(1 + random.below(bytes.len())) {
             let (used, progress) = reader.read(piece);
