@@ -16,6 +16,7 @@ enum { TIMEOUT_MS = 30000, PARALLEL_MAX = 64 };
 
 static const char *server, *agent = "wsstream";
 static long case_count, parallel = 1;
+static wsstream_options *options;
 
 struct worker {
   pthread_t thread;
@@ -30,7 +31,7 @@ static bool run(const char *command, char *answer, size_t capacity) {
   wsstream_message message;
   const wsstream_close_info *info = NULL;
   snprintf(url, sizeof url, "%s%s", server, command);
-  wsstream_status status = wsstream_open(url, WSSTREAM_NUL, NULL, &stream);
+  wsstream_status status = wsstream_open(url, WSSTREAM_NUL, options, &stream);
   if (status == WSSTREAM_OK) status = wsstream_wait_opened(stream, TIMEOUT_MS);
   bool is_opened = status == WSSTREAM_OK;
   while (status == WSSTREAM_OK && (status = wsstream_read(stream, TIMEOUT_MS, &message)) == WSSTREAM_OK) {
@@ -88,7 +89,11 @@ int main(int count, char **words) {
     fputs("usage: autobahn_testee [--agent NAME] [--parallel N] ws://127.0.0.1:9001\n", stderr);
     return 2;
   }
-  if (run_all()) return 0;
-  fputs("not all cases ran\n", stderr);
-  return 1;
+  /* The cases of permessage-deflate mean each of their messages to be compressed, small ones, too. */
+  options = wsstream_options_new();
+  bool all_ran =
+      wsstream_options_set_number(options, WSSTREAM_OPTION_DEFLATE_THRESHOLD, 0) == WSSTREAM_OK && run_all();
+  wsstream_options_free(options);
+  if (!all_ran) fputs("not all cases ran\n", stderr);
+  return all_ran ? 0 : 1;
 }

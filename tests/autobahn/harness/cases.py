@@ -1,4 +1,4 @@
-"""Loads the cases of `autobahntestsuite`, written in Python 2, as classes of Python 3.
+"""Loads the cases of `autobahntestsuite`, written in Python 2, as classes of Python 3, and deals them out.
 
 Owns the translation; knows no network and no verdict. Invariant: inside a case a byte string
 of Python 2 is a `str` with one character per byte, and `as_bytes` is the only way out of it.
@@ -51,6 +51,21 @@ def load_cases():
     module.Case.compare = same_events
     by_id = {re.sub("^Case", "", case.__name__).replace("_", "."): case for case in module.Cases}
     return dict(sorted(by_id.items(), key=lambda item: natural_order(item[0])))
+
+
+def is_with_compression(case_id):
+    """Whether the case is one of permessage-deflate, which take longest."""
+    return natural_order(case_id)[0] in (12, 13)
+
+
+def deal(ids, cases, count):
+    """Parts the cases into `count` hands of about the same work, the same ones each time."""
+
+    def size(case_id):
+        return cases[case_id].LEN * cases[case_id].COUNT if is_with_compression(case_id) else 0
+
+    ordered = sorted(ids, key=size, reverse=True)
+    return [sorted(ordered[index::count], key=natural_order) for index in range(count)]
 
 
 def same_events(_case, left, right):

@@ -11,22 +11,30 @@ import json
 from cases import natural_order, suite_version
 
 HEAD = """\
-# What the Autobahn|Testsuite says about wsstream: case, behavior, behavior of the close.
+# What the Autobahn|Testsuite says about wsstream: case, behavior, behavior of the close; where compression was
+# agreed, what the messages of wsstream were.
 # Suite: autobahntestsuite {version}. Regenerate: tests/autobahn/run.sh TESTEE --update
 """
 MISSING = "MISSING MISSING"
-INFORMATIONAL = "INFORMATIONAL INFORMATIONAL"
+GOOD = ("OK OK", "INFORMATIONAL INFORMATIONAL", "OK OK compressed")
+COMPRESSED = {
+    frozenset(): [],
+    frozenset([True]): ["compressed"],
+    frozenset([False]): ["uncompressed"],
+    frozenset([False, True]): ["partly-compressed"],
+}
 
 
 def lines_of(ids, verdicts):
-    """The verdict of each id in two words."""
-    return {case_id: two_words(verdicts.get(case_id)) for case_id in ids}
+    """The verdict of each id in two or three words."""
+    return {case_id: words_of(verdicts.get(case_id)) for case_id in ids}
 
 
-def two_words(verdict):
+def words_of(verdict):
     if verdict is None:
         return MISSING
-    return " ".join(word.replace(" ", "-") for word in (verdict.behavior, verdict.behavior_close))
+    words = [verdict.behavior, verdict.behavior_close, *COMPRESSED[verdict.compressed]]
+    return " ".join(word.replace(" ", "-") for word in words)
 
 
 def load(path):
@@ -45,7 +53,7 @@ def save(path, lines):
 def save_details(path, verdicts):
     details = {case_id: dataclasses.asdict(verdict) for case_id, verdict in verdicts.items()}
     ordered = dict(sorted(details.items(), key=lambda item: natural_order(item[0])))
-    path.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(ordered, indent=1, default=sorted) + "\n", encoding="utf-8")
 
 
 def different(expected, actual):
@@ -54,7 +62,7 @@ def different(expected, actual):
 
 
 def not_ok(lines):
-    return [case_id for case_id, words in lines.items() if words not in ("OK OK", INFORMATIONAL)]
+    return [case_id for case_id, words in lines.items() if words not in GOOD]
 
 
 def print_differences(failed, expected, actual, verdicts):

@@ -21,6 +21,8 @@ class Verdict:
     detail: str
     detail_close: str
     remote_close_code: int | None
+    # What the messages of the client were where compression was agreed: True, False or both.
+    compressed: frozenset
     duration_ms: int
 
 
@@ -52,6 +54,7 @@ class FuzzingConnection(WebSocketServerProtocol):
         self.connectionWasOpen = False
         self.createWirelog = False
         self.txFrameStats = {}
+        self.compressed = set()
 
     # The life of the connection.
 
@@ -87,6 +90,8 @@ class FuzzingConnection(WebSocketServerProtocol):
         self.sendClose()
 
     def onMessage(self, payload, isBinary):
+        if self._perMessageCompress:
+            self.compressed.add(self._isMessageCompressed)
         if self.case:
             self.case.onMessage(payload, isBinary)
 
@@ -115,6 +120,7 @@ class FuzzingConnection(WebSocketServerProtocol):
                 self.case.result,
                 self.case.resultClose,
                 self.remoteCloseCode,
+                frozenset(self.compressed),
                 round(1000 * (reactor.seconds() - self.started)),
             )
 
