@@ -93,8 +93,9 @@ fn a_connection_that_breaks_while_reading_has_stopped_at_the_mark_ends_without_a
 // Rows: O08
 #[test]
 fn a_message_callback_that_replaces_another_keeps_the_reading_half() {
-    let (stream, mut connection) = connected();
+    // Before the stream, which is gone first then: it calls as long as it is there.
     let (told, calls) = channel();
+    let (stream, mut connection) = connected();
     for name in ["first", "second"] {
         let told = told.clone();
         let callback = move |status| told.send((name, status)).expect("it is awaited");
@@ -108,8 +109,8 @@ fn a_message_callback_that_replaces_another_keeps_the_reading_half() {
 // Rows: R13
 #[test]
 fn a_cancel_tells_the_message_callback_although_the_peer_answers_nothing() {
-    let (stream, _connection) = connected_with(&Options::with(option::CLOSE_TIMEOUT_MS, 0));
     let (told, calls) = channel();
+    let (stream, _connection) = connected_with(&Options::with(option::CLOSE_TIMEOUT_MS, 0));
     assert_eq!(stream.on_message(move |status| told.send(status).expect("it is awaited")), Status::Ok);
     assert_eq!(cancel(&stream, 1000, ""), Status::Ok);
     assert_eq!(calls.recv(), Ok(Status::Done));

@@ -2,6 +2,7 @@
 
 mod support;
 
+use support::peer::{self, Peer};
 use support::{
     Call, Cause, FOREVER, Initiator, MORE, NO_CODE, Options, Phase, READABLE, Status, Stream, TEXT,
     close_frame, frame, option, server,
@@ -335,11 +336,15 @@ fn an_unclean_end_discards_what_was_not_read() {
 // Rows: C21, C22, D03
 #[test]
 fn close_keeps_what_came_before_and_drops_what_comes_later() {
-    let messages = frame(0x81, b"kept").repeat(3);
-    let stream = Stream::opened(&server().url(&format!("/raw?hex={messages}&end=echo")));
+    let peer = Peer::of_scheme(None);
+    let stream = Stream::open(&peer.url());
+    let mut connection = peer.open();
+    connection.send(&peer::frame(0x81, b"kept").repeat(3));
     assert_eq!(stream.poll(READABLE, FOREVER), Ok(READABLE));
-    stream.writes_text("echoed too late");
     assert_eq!(stream.close(1000, ""), Status::Ok);
+    assert_eq!(connection.receive().expect("a Close").first, 0x88);
+    connection.send(&[peer::frame(0x81, b"too late"), peer::frame(0x88, b"")].concat());
+    drop(connection);
     stream.closed_cleanly();
     for _ in 0..3 {
         assert_eq!(stream.read(0).expect("kept").text(), "kept");

@@ -109,12 +109,14 @@ pub enum Event {
 }
 
 /// What `Decoder::inflate` has done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Part {
     /// Bytes of the compressed payload that were used up.
     pub consumed: usize,
     /// Bytes of the message that were written.
     pub produced: usize,
+    /// Bytes of the window that were copied beside that.
+    pub copied: usize,
     /// The message is at its end.
     pub fin: bool,
 }
@@ -286,6 +288,14 @@ impl Decoder {
         }
     }
 
+    /// Nothing further is decoded: gives the inflater back.
+    pub fn finish(&mut self) {
+        if let Some(compression) = &mut self.compression {
+            compression.inflater = None;
+            compression.has_output = false;
+        }
+    }
+
     /// Uses up the payload of `Event::Compressed`, or a front of it that is not empty unless the payload is, and writes what
     /// it stands for into `output`, which has room, as far as it has.
     pub fn inflate(&mut self, payload: &[u8], output: &mut [u8]) -> Result<Part, Broken> {
@@ -293,6 +303,7 @@ impl Decoder {
         let part = self.inflate_checked(payload, output);
         if let Err(Broken::Fail(failure)) = part {
             self.stage = Stage::Failed(failure);
+            self.finish();
         }
         self.open_short_way();
         part
@@ -581,7 +592,7 @@ impl Decoder {
         let room = usize::try_from((self.message_size_max - message.size).saturating_add(1));
         let room = output.len().min(room.unwrap_or(usize::MAX));
         let inflated = inflater.inflate(payload, &mut output[..room], is_last);
-        let Ok(Inflated { consumed, produced, next }) = inflated else {
+        let Ok(Inflated { consumed, produced, copied, next }) = inflated else {
             return Err(Broken::Fail(Failure::data(
                 "The server sent a message that cannot be decompressed.",
             )));
@@ -606,7 +617,7 @@ impl Decoder {
             message.is_open = false;
             self.stage = Stage::Header;
         }
-        Ok(Part { consumed, produced, fin })
+        Ok(Part { consumed, produced, copied, fin })
     }
 
     fn take_control(

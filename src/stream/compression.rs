@@ -1,7 +1,8 @@
 //! What this side compresses with: when a message is, the compressor's life, and the memory that it costs.
 //!
-//! The compressor belongs to the holder of the write word. It is made for the first message that needs it and given back
-//! after a second in which none did: a sender need not use the window that it may keep (RFC 7692 §7.1.1.2).
+//! The compressor belongs to the holder of the write word, who takes it along while a write call compresses without the word. It
+//! is made for the first message that needs it and given back after a second in which none did: a sender need not use the
+//! window that it may keep (RFC 7692 §7.1.1.2).
 
 use super::Stream;
 use super::options::Limits;
@@ -102,7 +103,8 @@ impl Stream {
             return Some(next);
         };
         let mut locked = Locked::new(self, held, false);
-        let is_kept = locked.side().keeps_compressor();
+        // After the end a writer that has it drops it.
+        let is_kept = self.closed.info().is_none() && locked.side().keeps_compressor();
         // With the word: nobody makes another one meanwhile.
         let look = is_kept.then_some(next);
         self.control().compressor_look = look;

@@ -236,6 +236,7 @@ impl Stream {
             transport.end();
         }
         locked.unlock(false);
+        held.finish();
         held.release_memory();
         Driving::new(self, held, false).leave();
         Wanted::LetGo

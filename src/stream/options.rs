@@ -187,7 +187,7 @@ pub const OPTIONS: &[OptionRow] = &[
         "DEFLATE_THRESHOLD",
         128,
         ANY,
-        "Bytes below which a whole message goes uncompressed, 0 or more.",
+        "Bytes below which a whole message goes uncompressed, 0 or more; INT64_MAX: every message, in parts or whole.",
     ),
     number(
         option::DEFLATE_CLIENT_WINDOW_BITS,

@@ -17,9 +17,6 @@ const RECEIVES_MAX: usize = 32;
 const FRAMES_MAX: usize = 8 * 1024;
 /// Received bytes that count as one of those frames: so a turn takes in two mebibytes at most.
 const BYTES_PER_FRAME: usize = 256;
-/// Compressed bytes, and bytes of messages they stand for, that count as one.
-const COMPRESSED_PER_FRAME: usize = 8;
-const INFLATED_PER_FRAME: usize = 64;
 
 /// What the owner of the read word pumps for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,16 +152,14 @@ impl Stream {
             }
             match side.decode(budget) {
                 Decoded::Message(message) => {
+                    *frames_left = frames_left.saturating_sub(side.take_effort());
                     if let Some(pumped) = self.take_message(side, goal, message) {
                         return Some(pumped);
                     }
                 }
                 Decoded::Starved => return None,
                 Decoded::Full => return Some(Pumped::Throttled),
-                Decoded::Inflated(before, after) => {
-                    let frames = 1 + before / COMPRESSED_PER_FRAME + after / INFLATED_PER_FRAME;
-                    *frames_left = frames_left.saturating_sub(frames);
-                }
+                Decoded::Inflated => *frames_left = frames_left.saturating_sub(side.take_effort()),
                 decoded => {
                     *frames_left -= 1;
                     self.see_to(side, decoded);
@@ -226,8 +221,12 @@ impl Stream {
     }
 
     fn keep_those_here(&self, side: &mut ReadSide) {
+        let mut effort_left = FRAMES_MAX;
         loop {
-            match side.decode(usize::MAX) {
+            let decoded = side.decode(usize::MAX);
+            let effort = side.take_effort();
+            effort_left = effort_left.saturating_sub(effort);
+            match decoded {
                 Decoded::Message(message) => {
                     self.note_message(side, &message);
                     if !side.push(message, true) {
@@ -236,14 +235,16 @@ impl Stream {
                     }
                 }
                 Decoded::Starved | Decoded::Full => return,
-                // What is compressed may stand for a thousand times as much: beyond the mark it counts as not here.
-                Decoded::Inflated(..) if self.budget(side, Goal::Mark) == 0 => return,
                 decoded => {
                     self.see_to(side, decoded);
                     if side.is_over {
                         return;
                     }
                 }
+            }
+            // What is compressed may stand for a thousand times as much: beyond the mark, or a turn, it counts as not here.
+            if effort > 0 && (effort_left == 0 || self.budget(side, Goal::Mark) == 0) {
+                return;
             }
         }
     }
@@ -288,7 +289,7 @@ impl Stream {
             }
             Decoded::Message(_)
             | Decoded::Unremarkable
-            | Decoded::Inflated(..)
+            | Decoded::Inflated
             | Decoded::Starved
             | Decoded::Full => {}
         }

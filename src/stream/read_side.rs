@@ -28,6 +28,11 @@ const DIRECT_SIZE_MIN: u64 = 16 * 1024;
 /// Room for what a compressed message stands for is made in steps between these, by what was received of it.
 const INFLATE_SIZE_MIN: usize = 512;
 const INFLATE_SIZE_MAX: usize = 64 * 1024;
+/// One step uses up so many bytes at most, as they may stand for nothing: it takes less than a millisecond.
+const INFLATE_INPUT_MAX: usize = 8 * 1024;
+/// Compressed bytes, and bytes of messages they stand for, that count as one frame.
+const COMPRESSED_PER_FRAME: usize = 8;
+const INFLATED_PER_FRAME: usize = 64;
 
 /// A message as it is handed out.
 #[derive(Debug)]
@@ -93,8 +98,8 @@ pub(super) enum Decoded {
     Pong,
     /// A frame, or a part of one, that nobody has to know of.
     Unremarkable,
-    /// A step of a compressed message, of so many bytes before and after.
-    Inflated(usize, usize),
+    /// A step of a compressed message, which is not at its end.
+    Inflated,
     Close(Option<u16>),
     Fail(Failure),
     /// More has to be received.
@@ -131,6 +136,8 @@ pub(super) struct ReadSide {
     /// Each message is logged, so none takes the short way.
     pub is_traced: bool,
     pub received: Received,
+    /// What was done for compressed messages since somebody asked, in frames that would have taken as long.
+    effort: usize,
     /// Pongs were kept for the holder of the write word, who was not told yet.
     pub has_pongs: bool,
     /// Messages that arrive are dropped.
@@ -159,6 +166,7 @@ impl ReadSide {
             awaits_security: false,
             is_traced: false,
             received: Received::default(),
+            effort: 0,
             has_pongs: false,
             is_discarding: false,
             is_over: false,
@@ -329,10 +337,17 @@ impl ReadSide {
         }
     }
 
+    /// What was done for compressed messages since the last call, in frames that would have taken as long.
+    #[inline]
+    pub fn take_effort(&mut self) -> usize {
+        std::mem::take(&mut self.effort)
+    }
+
     /// Nothing further is decoded: what came and what still comes is thrown away.
     pub fn finish(&mut self) {
         self.is_over = true;
         self.drop_partial();
+        self.decoder.finish();
         self.chunk = None;
         self.start = 0;
     }
@@ -479,6 +494,7 @@ impl ReadSide {
             Some(chunk) => &chunk.filled()[payload.start..payload.end],
             None => &[],
         };
+        let payload = &payload[..payload.len().min(INFLATE_INPUT_MAX)];
         let expected = (4 * payload.len()).clamp(INFLATE_SIZE_MIN, INFLATE_SIZE_MAX);
         if first {
             let bytes = pool::take(expected).ok_or(Broken::NoMemory)?;
@@ -488,18 +504,18 @@ impl ReadSide {
         if partial.bytes.spare() == 0 {
             reserve(&mut partial.bytes, expected).map_err(|NoMemory| Broken::NoMemory)?;
         }
-        let mut consumed = 0;
-        let mut fin = false;
+        let mut part = crate::proto::decoder::Part::default();
         let decoder = &mut self.decoder;
-        let produced = partial.bytes.fill_zeroed(expected.min(budget), |room| {
-            let part = decoder.inflate(payload, room)?;
-            (consumed, fin) = (part.consumed, part.fin);
+        partial.bytes.fill_zeroed(expected.min(budget), |room| {
+            part = decoder.inflate(payload, room)?;
             Ok(part.produced)
         })?;
-        self.start += consumed;
-        match self.finish_partial_if(fin) {
+        self.start += part.consumed;
+        self.effort +=
+            1 + part.consumed / COMPRESSED_PER_FRAME + (part.produced + part.copied) / INFLATED_PER_FRAME;
+        match self.finish_partial_if(part.fin) {
             Some(message) => Ok(Decoded::Message(message.compact().ok_or(Broken::NoMemory)?)),
-            None => Ok(Decoded::Inflated(consumed, produced)),
+            None => Ok(Decoded::Inflated),
         }
     }
 

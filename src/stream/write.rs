@@ -1,7 +1,7 @@
 //! Writing: calls of the program, and what whoever holds the write word does before it lets go.
 //!
-//! Nobody sleeps with the lock. A writer that has to wait keeps its seat and lets the lock go, so control frames of
-//! other threads pass between its frames.
+//! Nobody sleeps or compresses with the lock. A writer that has to wait, or has another frame to make, keeps its seat and lets
+//! the lock go, so control frames of other threads pass between its frames.
 
 use super::compression::Compression;
 use super::read::Slept;
@@ -11,10 +11,13 @@ use super::timeout::{Deadline, Timeout};
 use super::write_side::{PIECE_SIZE, Refused, WriteSide};
 use super::write_word::{CONNECTING, CTRL, ENDED, FREED, LOCKED, WRITER, Writing};
 use super::{Ending, FLAG_FIN, FLAG_MORE, FLAG_NO_COMPRESS, Stream, WRITABLE, log};
-use crate::proto::opcode::Kind;
+use crate::proto::opcode::{Kind, Opcode};
 use crate::proto::outgoing::{Frames, Refusal};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
+
+/// A message in parts counts as one that is not small, but for a threshold beyond every size.
+const UNKNOWN_SIZE: usize = isize::MAX as usize - 1;
 
 /// One call's part of a message.
 #[derive(Clone, Copy)]
@@ -40,6 +43,16 @@ enum SleptWriting<'a> {
     Ended,
 }
 
+/// How far framing has come.
+enum Pushed {
+    /// All of it is framed.
+    All,
+    /// The socket takes nothing now.
+    Blocked,
+    /// A frame is whole and another one follows.
+    Between,
+}
+
 /// The seat of a write call that does not hold the lock.
 struct WriterSeat<'a>(&'a Stream);
 
@@ -56,9 +69,12 @@ type FrameRest = ([u8; 4], Range<usize>);
 struct Progress<'d> {
     data: &'d [u8],
     frames: Frames,
+    /// The frame that comes next, where the message is compressed: opcode, fin, and the size of its payload before.
+    next: Option<(Opcode, bool, usize)>,
     frame: Option<FrameRest>,
-    /// The payload of that frame, if the message is compressed.
+    /// The payload of that frame, or of the one that was begun, if the message is compressed.
     compressed: Option<Vec<u8>>,
+    has_begun: bool,
 }
 
 impl Progress<'_> {
@@ -67,18 +83,34 @@ impl Progress<'_> {
         self.compressed.as_deref().unwrap_or(self.data)
     }
 
-    /// Begins the next frame; None: there is none.
-    fn begin_frame(&mut self, side: &mut WriteSide) -> Result<Option<FrameRest>, Refused> {
-        let Some((opcode, fin, payload)) = self.frames.next() else { return Ok(None) };
-        let (Some(compressed), Some(compression)) = (&mut self.compressed, &mut side.compression) else {
-            let mask = side.frame(opcode, fin, payload.len())?;
-            return Ok(Some((mask, payload)));
+    /// Whether the lock is to be let go before anything else is framed.
+    fn is_between_frames(&self) -> bool {
+        self.frame.is_none() && self.next.is_none() && (self.has_begun || self.compressed.is_some())
+    }
+
+    /// Compresses the payload of the next frame.
+    fn compress(&mut self, compression: &mut Compression) -> Result<(), Refused> {
+        let (Some(compressed), Some((opcode, fin, payload))) = (&mut self.compressed, self.frames.next())
+        else {
+            return Ok(());
         };
         compressed.clear();
         compression.compress(&self.data[payload.clone()], fin, compressed)?;
-        side.unframed = side.unframed - payload.len() + compressed.len();
-        let mask = side.frame_compressed(opcode, fin, compressed.len())?;
-        Ok(Some((mask, 0..compressed.len())))
+        self.next = Some((opcode, fin, payload.len()));
+        Ok(())
+    }
+
+    /// Begins the next frame; None: there is none.
+    fn begin_frame(&mut self, side: &mut WriteSide) -> Result<Option<FrameRest>, Refused> {
+        self.has_begun = true;
+        if let (Some(compressed), Some((opcode, fin, size))) = (&self.compressed, self.next.take()) {
+            side.unframed = side.unframed - size + compressed.len();
+            let mask = side.frame_compressed(opcode, fin, compressed.len())?;
+            return Ok(Some((mask, 0..compressed.len())));
+        }
+        let Some((opcode, fin, payload)) = self.frames.next() else { return Ok(None) };
+        let mask = side.frame(opcode, fin, payload.len())?;
+        Ok(Some((mask, payload)))
     }
 }
 
@@ -163,9 +195,8 @@ impl Stream {
             }
         };
         if !side.outgoing.is_open() {
-            // A message in parts counts as one that is not small.
-            side.is_compressing =
-                part.compress && side.compresses(if part.fin { part.data.len() } else { usize::MAX });
+            let size = if part.fin { part.data.len() } else { UNKNOWN_SIZE };
+            side.is_compressing = part.compress && side.compresses(size);
         }
         let frames = side.outgoing.accept(accepted);
         let compressed = side.is_compressing.then(Vec::new);
@@ -175,54 +206,102 @@ impl Stream {
         side.sent.messages += u64::from(part.fin);
         side.sent.payload += part.data.len() as u64;
         self.log(log::TRACE, || format!("sends {} bytes of a {:?} message", part.data.len(), part.kind));
-        side.in_message = part.data.len() > PIECE_SIZE;
+        // Where the lock is let go before the end is framed, our Close waits.
+        side.in_message = part.data.len() > PIECE_SIZE || side.is_compressing;
         side.unframed = part.data.len();
-        let mut progress = Progress { data: part.data, frames, frame: None, compressed };
+        let mut progress =
+            Progress { data: part.data, frames, next: None, frame: None, compressed, has_begun: false };
         let mark = self.limits.write_buffer_size;
         let mut deadline = None;
+        // What is left of the time once all is framed.
+        let mut rest = timeout;
+        // The socket holds nothing up any more: what it does not take is copied.
+        let mut copies = timeout.is_zero();
         loop {
+            if progress.is_between_frames() {
+                locked = match self.let_others_pass(locked, &mut progress) {
+                    Ok(locked) => locked,
+                    Err(status) => return status,
+                };
+            }
             let side = locked.side();
-            match self.push(side, &mut progress, part.more, timeout.is_zero()) {
+            match self.push(side, &mut progress, part.more, copies) {
                 Err(Refused) => return self.fail_write(locked),
-                Ok(true) => return self.finish_write(locked, timeout),
+                Ok(Pushed::All) => return self.finish_write(locked, rest),
+                Ok(Pushed::Between) => continue,
                 // The rest fits below the mark: it is copied, and the call is done.
-                Ok(false) if side.unsent() <= mark => {
-                    return match self.push(side, &mut progress, part.more, true) {
-                        Ok(_) => self.finish_write(locked, timeout),
-                        Err(Refused) => self.fail_write(locked),
-                    };
+                Ok(Pushed::Blocked) if side.unsent() <= mark => {
+                    copies = true;
+                    continue;
                 }
-                Ok(false) => {}
+                Ok(Pushed::Blocked) => {}
             }
             let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
-            let slept = self.sleep_as_writer(locked, mark, deadline);
-            locked = match slept {
+            locked = match self.sleep_as_writer(locked, mark, deadline) {
                 SleptWriting::Woken(locked) => locked,
-                SleptWriting::Over(mut locked) | SleptWriting::Resource(mut locked) => {
+                SleptWriting::Over(locked) | SleptWriting::Resource(locked) => {
                     // The time is over: the rest is copied and the internal thread sends it.
-                    return match self.push(locked.side(), &mut progress, part.more, true) {
-                        Ok(_) => self.finish_write(locked, Timeout(0)),
-                        Err(Refused) => self.fail_write(locked),
-                    };
+                    copies = true;
+                    rest = Timeout(0);
+                    locked
                 }
                 SleptWriting::Ended => return self.write_end(),
             };
         }
     }
 
-    /// Frames and sends; true: all of it is framed. With `copies` the socket does not hold it up.
+    /// Between two frames: lets the lock go, so that nobody waits for the whole of a large message, compresses what the next
+    /// frame carries, and takes the lock again.
+    fn let_others_pass<'a>(
+        &'a self,
+        mut locked: Locked<'a>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Locked<'a>, Status> {
+        let mut compression = None;
+        if progress.compressed.is_some() {
+            let side = locked.side();
+            compression = side.compression.take();
+            side.is_compressor_lent = compression.is_some();
+        }
+        locked.unlock(true);
+        let seat = WriterSeat(self);
+        let compressed = match &mut compression {
+            Some(compression) => progress.compress(compression),
+            None => {
+                // Who waits for the lock looks again and again.
+                std::thread::yield_now();
+                Ok(())
+            }
+        };
+        if self.has_ended_writing() {
+            return Err(self.write_end());
+        }
+        let mut locked = Locked::new(self, self.lock_write(), true);
+        std::mem::forget(seat);
+        if compression.is_some() {
+            let side = locked.side();
+            side.is_compressor_lent = false;
+            side.compression = compression;
+        }
+        if compressed.is_err() {
+            return Err(self.fail_write(locked));
+        }
+        Ok(locked)
+    }
+
+    /// Frames and sends, to the end of a frame at most. With `copies` the socket does not hold it up.
     fn push(
         &self,
         side: &mut WriteSide,
         progress: &mut Progress<'_>,
         more: bool,
         copies: bool,
-    ) -> Result<bool, Refused> {
+    ) -> Result<Pushed, Refused> {
         loop {
             if self.has_ended_writing() {
                 // The end came in between, maybe inside a frame: nothing may be framed behind it any more.
                 side.unframed = 0;
-                return Ok(true);
+                return Ok(Pushed::All);
             }
             let (mask, payload) = match progress.frame.take() {
                 Some(frame) => frame,
@@ -255,7 +334,10 @@ impl Stream {
                 break;
             }
             if side.is_blocked && !copies {
-                return Ok(false);
+                return Ok(Pushed::Blocked);
+            }
+            if !side.in_frame {
+                return Ok(Pushed::Between);
             }
         }
         side.in_message = false;
@@ -267,7 +349,7 @@ impl Stream {
         if !(more && side.unsent() <= self.limits.write_buffer_size) {
             side.send();
         }
-        Ok(true)
+        Ok(Pushed::All)
     }
 
     /// What was taken is framed: waits until it is within the mark.

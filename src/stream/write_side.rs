@@ -42,6 +42,8 @@ pub(super) struct WriteSide {
     pub compression: Option<Compression>,
     /// The message that is open is compressed.
     pub is_compressing: bool,
+    /// The write call that is inside has taken `compression` along, to use it without the lock.
+    pub is_compressor_lent: bool,
     /// Between the header of a frame and the end of its payload: nothing else may be framed.
     pub in_frame: bool,
     /// A writer is inside a message that is not framed to its end.
@@ -82,7 +84,7 @@ impl WriteSide {
 
     /// Whether a message has been begun whose end is not framed.
     pub fn is_unfinished(&self) -> bool {
-        self.in_message || self.outgoing.is_open()
+        self.in_message || self.in_frame || self.outgoing.is_open()
     }
 
     /// Whether a whole message of this size is compressed.
@@ -94,9 +96,11 @@ impl WriteSide {
     /// Whether the compressor, if there is one, was used of late, or is in the middle of a message; else it is given back.
     pub fn keeps_compressor(&mut self) -> bool {
         let is_within = self.is_compressing && self.is_unfinished();
-        self.compression
-            .as_mut()
-            .is_some_and(|compression| is_within && !compression.is_idle() || compression.keep_if_used())
+        self.is_compressor_lent
+            || self
+                .compression
+                .as_mut()
+                .is_some_and(|compression| is_within && !compression.is_idle() || compression.keep_if_used())
     }
 
     /// Begins a frame; its payload must follow through `mask`.

@@ -8,7 +8,7 @@ use super::support::peer::{Peer, frame};
 use super::support::{
     BINARY, Cause, FIN, FOREVER, NO_CODE, Options, Status, Stream, is_secure, option, pattern, server, until,
 };
-use super::zlib::{Decompressor, compressed, compressing_to, mixture, noise, received, words};
+use super::zlib::{BINARY_FRAME, Decompressor, compressed, compressing_to, mixture, noise, received, words};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use wsstream::ffi::read::{wsstream_chunk, wsstream_read_some};
@@ -213,6 +213,38 @@ fn streams_that_are_freed_or_end_within_compressed_messages_leave_nothing_behind
         let before = live_with_full_pool();
         all(4);
         until(|| live_with_full_pool() < before + (50 << 10));
+    });
+}
+
+#[test]
+fn an_end_of_any_kind_gives_the_inflater_back() {
+    alone("memory::an_end_of_any_kind_gives_the_inflater_back", || {
+        const COUNT: usize = 20;
+        let peer = Peer::of_scheme(None);
+        let sent = frame(BINARY_FRAME, &compressed(&mixture(3, 40_000)));
+        let ended = |end: &[u8]| -> Vec<Stream> {
+            let one = |_| {
+                let (stream, mut connection) = compressing_to(&peer, &Options::new(), "");
+                connection.send(&sent);
+                assert_eq!(stream.read(FOREVER).expect("a message").bytes().len(), 40_000);
+                connection.send(end);
+                drop(connection);
+                assert_ne!(stream.wait_closed(FOREVER).0, Status::Again);
+                stream
+            };
+            (0..COUNT).map(one).collect()
+        };
+        drop(ended(b""));
+        until(is_quiet);
+        let before = live_with_full_pool();
+        // An inflater with its window is 80 KiB. The other side of TLS is the test's own.
+        let bound = if is_secure() { 40 << 10 } else { 8 << 10 };
+        for end in [&b""[..], b"\x80", &frame(0x88, b"")] {
+            let streams = ended(end);
+            until(|| more_than(before) / COUNT < bound);
+            drop(streams);
+            until(|| more_than(before) < COUNT << 10);
+        }
     });
 }
 

@@ -402,3 +402,39 @@ fn a_large_compressed_message_is_pending_while_nobody_reads() {
     reads(&stream, BINARY, &vec![0; 1 << 20]);
     reads(&stream, TEXT, b"behind it");
 }
+
+// Rows: D14, C22
+#[test]
+fn a_local_close_keeps_of_compressed_messages_that_are_here_what_the_mark_allows() {
+    for size in [500, 512, 700] {
+        let (stream, mut connection) = compressing_with(&Options::with(option::READ_BUFFER_SIZE, 1000), "");
+        // So that receives grow.
+        let large = frame(0x82, &[7; 1000]).repeat(1000);
+        let mut compressor = Compressor::new();
+        let mut small = Vec::new();
+        for _ in 0..20_000 {
+            small.extend(frame(BINARY_FRAME, &compressor.message(&vec![b'x'; size])));
+        }
+        let sender = std::thread::spawn(move || {
+            connection.send(&large);
+            connection.send(&small);
+            connection
+        });
+        for _ in 0..1000 {
+            reads(&stream, BINARY, &[7; 1000]);
+        }
+        reads(&stream, BINARY, &vec![b'x'; size]);
+        assert_eq!(stream.close(1000, ""), Status::Ok);
+        let mut connection = sender.join().expect("all is taken");
+        assert_eq!(connection.receive().expect("a Close").first, 0x88);
+        connection.send(&frame(0x88, &1000_u16.to_be_bytes()));
+        drop(connection);
+        stream.closed_cleanly();
+        let mut kept = 0;
+        while let Ok(message) = stream.read(FOREVER) {
+            assert!(message.bytes() == vec![b'x'; size]);
+            kept += 1;
+        }
+        assert!(kept <= 1000 / size + 1, "{kept} messages of {size} bytes");
+    }
+}

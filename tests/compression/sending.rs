@@ -3,12 +3,18 @@
 use super::calls::{abort, statistics};
 use super::support::peer::Connection;
 use super::support::{
-    BINARY, Call, FIN, FOREVER, Frame, MORE, Options, Record, Status, Stream, TEXT, WRITABLE, option, server,
+    BINARY, Call, Cause, FIN, FOREVER, Frame, MORE, Options, Record, Status, Stream, TEXT, WRITABLE, option,
+    server, until,
 };
 use super::zlib::{
     CLIENT_TAKEOVER, DEFLATE, DEFLATE_LEVEL, DEFLATE_THRESHOLD, Decompressor, NO_COMPRESS, compressing,
     compressing_with, mixture, noise, received, words,
 };
+use std::io::Read;
+use std::os::fd::IntoRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
 
 /// Data frames that the server received, `write` having written them.
 fn recorded(options: &Options, write: impl FnOnce(&Stream)) -> Record {
@@ -32,11 +38,11 @@ fn rsv1(record: &Record) -> Vec<bool> {
 #[test]
 fn messages_below_the_threshold_go_uncompressed() {
     for (threshold, expected) in [
-        (None, [false, false, false, true, true]),
-        (Some(0), [true; 5]),
-        (Some(1), [false, true, true, true, true]),
-        (Some(1000), [false, false, false, false, true]),
-        (Some(i64::MAX), [false; 5]),
+        (None, [false, false, false, true, true, true]),
+        (Some(0), [true; 6]),
+        (Some(1), [false, true, true, true, true, true]),
+        (Some(1000), [false, false, false, false, true, true]),
+        (Some(i64::MAX), [false; 6]),
     ] {
         let options = Options::new();
         if let Some(threshold) = threshold {
@@ -46,8 +52,11 @@ fn messages_below_the_threshold_go_uncompressed() {
             for size in [0, 1, 127, 128, 1000] {
                 assert_eq!(stream.write(TEXT, words(0, size).as_bytes(), FOREVER), Status::Ok);
             }
+            // In parts it may become as large as any.
+            assert_eq!(stream.write_some(TEXT, b"x", 0, FOREVER), Status::Ok);
+            assert_eq!(stream.write_some(TEXT, b"", FIN, FOREVER), Status::Ok);
         });
-        assert_eq!(rsv1(&record), expected, "{threshold:?}");
+        assert_eq!(rsv1(&record)[..6], expected, "{threshold:?}");
     }
 }
 
@@ -328,4 +337,77 @@ fn an_abort_within_a_compressed_message_ends_the_stream() {
     assert_eq!(abort(&stream, 4001, ""), Status::Ok);
     assert_eq!(connection.receive().expect("a part").first, 0x42);
     assert_eq!(connection.receive().expect("a Close").first, 0x88);
+}
+
+/// Where a thread that was sent the signal waits for a byte.
+static GATE: AtomicI32 = AtomicI32::new(-1);
+static IS_HELD_UP: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn hold_up(_signal: libc::c_int) {
+    IS_HELD_UP.store(true, Ordering::Release);
+    let mut byte = 0_u8;
+    // SAFETY: one byte goes to one byte of this frame; the descriptor is open until the thread was let go.
+    unsafe { libc::read(GATE.load(Ordering::Acquire), (&raw mut byte).cast(), 1) };
+}
+
+/// The thread that is in a call stands still until the writer is dropped.
+fn held_up(thread: libc::pthread_t) -> UnixStream {
+    let (reader, writer) = UnixStream::pair().expect("descriptors");
+    GATE.store(reader.into_raw_fd(), Ordering::Release);
+    // SAFETY: the handler only reads and stores; the thread lives, for it is inside a call.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = hold_up as *const () as usize;
+        assert_eq!(libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()), 0);
+        assert_eq!(libc::pthread_kill(thread, libc::SIGUSR1), 0);
+    }
+    until(|| IS_HELD_UP.load(Ordering::Acquire));
+    writer
+}
+
+/// Were it less, the client would still not know of the rest.
+fn take_what_is_here(connection: &mut Connection) {
+    connection.socket.tcp.set_read_timeout(Some(Duration::from_millis(200))).expect("a time");
+    while connection.socket.read(&mut [0; 65536]).is_ok_and(|size| size > 0) {}
+    connection.socket.tcp.set_read_timeout(None).expect("no time");
+}
+
+// Rows: K08, W17
+#[test]
+fn the_peers_close_goes_unanswered_inside_a_frame_that_compression_has_made_larger_than_a_piece() {
+    let options = Options::with(option::WRITE_BUFFER_SIZE, 65536);
+    let (stream, mut connection) = compressing_with(&options, "");
+    // Until the system takes no more.
+    while statistics(&stream).unsent < 2000 {
+        assert_eq!(stream.write_some(BINARY, &noise(1, 1000), FIN | NO_COMPRESS, 0), Status::Ok);
+    }
+    let (share, (sender, thread)) = (stream.reference(), std::sync::mpsc::channel());
+    let write = Call::blocked(move || {
+        // SAFETY: it always succeeds.
+        sender.send(unsafe { libc::pthread_self() }).expect("it is awaited");
+        share.write(BINARY, &noise(9, 65536), FOREVER)
+    });
+    let held_up = held_up(thread.recv().expect("a thread"));
+    // The socket has room again, but the writer does not know.
+    take_what_is_here(&mut connection);
+    connection.send(&super::support::peer::frame(0x88, &1000_u16.to_be_bytes()));
+    let info = stream.closed_uncleanly();
+    assert_eq!((info.code, info.cause, info.sent_code), (1000, Cause::Unsent, 0), "{info:?}");
+    drop(held_up);
+    assert_eq!(write.join(), Status::State);
+}
+
+#[test]
+fn nobody_waits_for_the_whole_of_a_large_message_that_is_compressed() {
+    let (stream, _connection) = compressing_with(&Options::with(DEFLATE_LEVEL, 9), "");
+    let data = mixture(7, 16 << 20);
+    let share = stream.reference();
+    let write = Call::begun(move || share.write(BINARY, &data, 0));
+    let mut seen = std::collections::BTreeSet::new();
+    while !write.is_finished() {
+        seen.insert(statistics(&stream).unsent);
+    }
+    assert_eq!(write.join(), Status::Queued);
+    // It leaves in 64 frames.
+    assert!(seen.len() > 8, "what is unsent was told {} times", seen.len());
 }

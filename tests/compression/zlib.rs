@@ -139,7 +139,7 @@ pub fn noise(seed: u64, size: usize) -> Vec<u8> {
 
 /// Bytes that compress, some by what was far before.
 pub fn mixture(seed: u64, size: usize) -> Vec<u8> {
-    let fresh = noise(seed, 3000);
+    let fresh = noise(seed, 255 * 11 + 200);
     let mut bytes = Vec::with_capacity(size + 3000);
     for pick in noise(seed + 1, 2 * size / 100 + 2).chunks_exact(2) {
         let (from, length) = (usize::from(pick[0]) * 11, usize::from(pick[1]) % 190 + 10);

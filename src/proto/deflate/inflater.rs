@@ -29,6 +29,8 @@ pub struct Inflated {
     pub consumed: usize,
     /// Bytes of the output that were written.
     pub produced: usize,
+    /// Bytes of the window that were copied for a new stream within the message.
+    pub copied: usize,
     /// What the next call is to bring.
     pub next: Next,
 }
@@ -65,7 +67,8 @@ impl Inflater {
     }
 
     /// Decompresses payload of a message into `output`, which has room. With `is_last` the input ends the message, and
-    /// behind `Next::Nothing` the next call begins another one.
+    /// behind `Next::Nothing` the next call begins another one. Where a stream ends within the message the call is over: two
+    /// bytes of input may make each of them, and a new stream costs as much as writing a window.
     pub fn inflate(&mut self, input: &[u8], output: &mut [u8], is_last: bool) -> Result<Inflated, Corrupt> {
         let mut consumed = 0;
         let mut produced = 0;
@@ -80,7 +83,7 @@ impl Inflater {
                 self.take_tail(&mut output[produced..]);
                 if !self.is_corrupt {
                     self.end_message();
-                    return Ok(Inflated { consumed, produced, next: Next::Nothing });
+                    return Ok(Inflated { consumed, produced, copied: 0, next: Next::Nothing });
                 }
                 continue;
             }
@@ -90,16 +93,20 @@ impl Inflater {
             self.has_output = produced == output.len();
             if status == Status::StreamEnd {
                 // RFC 7692 §7.2.3.4: a block may say that it is the last one. What follows is another stream, with the window.
-                self.begin_stream();
+                let copied = self.begin_stream();
+                self.has_output = false;
+                let is_used_up = consumed == input.len() && !is_last && !self.is_corrupt;
+                let next = if is_used_up { Next::Input } else { Next::Room };
+                return Ok(Inflated { consumed, produced, copied, next });
             } else if !self.has_output {
                 // There was room, so all of the rest is used.
                 self.is_corrupt |= used < rest.len();
                 if !is_last && !self.is_corrupt {
-                    return Ok(Inflated { consumed, produced, next: Next::Input });
+                    return Ok(Inflated { consumed, produced, copied: 0, next: Next::Input });
                 }
             }
         }
-        Ok(Inflated { consumed, produced, next: Next::Room })
+        Ok(Inflated { consumed, produced, copied: 0, next: Next::Room })
     }
 
     /// Ends the empty block that the payload has begun. A payload that ends elsewhere takes the tail for something else, and
@@ -130,12 +137,14 @@ impl Inflater {
         (used, made, status.unwrap_or(Status::Ok))
     }
 
-    fn begin_stream(&mut self) {
+    /// How many bytes of the window that copies.
+    fn begin_stream(&mut self) -> usize {
         self.inflate.reset(false);
         self.has_payload = false;
         for part in self.history.parts().into_iter().filter(|part| !part.is_empty()) {
             self.is_corrupt |= self.inflate.set_dictionary(part).is_err();
         }
+        self.history.bytes.len()
     }
 
     fn end_message(&mut self) {

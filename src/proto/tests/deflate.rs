@@ -1,5 +1,6 @@
 //! Compressed messages: the examples of RFC 7692, what our own deflater makes of anything, and what a server may do wrong.
 
+use super::super::decoder::Broken;
 use super::super::deflate::{Deflater, Inflater, Next};
 use super::super::failure::Cause;
 use super::super::handshake::Agreement;
@@ -266,4 +267,65 @@ fn an_inflater_stops_where_there_is_no_room() {
         }
     }
     assert!(out == data && rest.is_empty());
+}
+
+/// RFC 7692 §7.2.3.4: two bytes, an empty block that says that it is the last one.
+const LAST: [u8; 2] = [0x03, 0x00];
+
+#[test]
+fn a_stream_that_ends_within_a_message_ends_the_step_and_says_what_the_window_costs() {
+    let mut inflater = Inflater::new(15, true).expect("there is memory");
+    let mut room = [0; 4096];
+    let payload = compressed(&mut deflater(), &[b'x'; 4095]);
+    let inflated = inflater.inflate(&payload, &mut room, true).expect("it is whole");
+    assert_eq!((inflated.produced, inflated.copied, inflated.next), (4095, 0, Next::Nothing));
+    let input = LAST.repeat(3);
+    for (rest, next) in [(6, Next::Room), (4, Next::Room), (2, Next::Input)] {
+        let inflated =
+            inflater.inflate(&input[input.len() - rest..], &mut room, false).expect("empty blocks");
+        assert_eq!((inflated.consumed, inflated.produced), (2, 0));
+        assert_eq!((inflated.copied, inflated.next), (4095, next));
+    }
+    let end = inflater.inflate(&LAST, &mut room, true).expect("an empty block");
+    assert_eq!((end.consumed, end.next), (2, Next::Room));
+    let end = inflater.inflate(&[], &mut room, true).expect("nothing is left");
+    assert_eq!((end.consumed, end.produced, end.copied, end.next), (0, 0, 0, Next::Nothing));
+}
+
+#[test]
+fn streams_that_end_where_the_payload_does_keep_the_message_whole() {
+    let last = [0xF3, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00];
+    let payload = [&last[..], &LAST, &LAST].concat();
+    for size in 1..payload.len() {
+        let (first, second) = payload.split_at(size);
+        let fragments = [
+            frame(false, RSV1 | TEXT, first),
+            frame(false, CONTINUATION, b""),
+            frame(true, CONTINUATION, second),
+        ];
+        assert_eq!(
+            agreed(&[&fragments.concat(), &frame(true, TEXT, b"next")]),
+            [text("Hello"), text("next")]
+        );
+    }
+}
+
+#[test]
+fn nothing_is_written_behind_a_failure() {
+    for (limit, input) in [
+        (10, frame(true, RSV1 | BINARY, &compressed(&mut deflater(), &[b'x'; 1000]))),
+        (0, frame(true, RSV1 | TEXT, &compressed(&mut deflater(), &[0xFF; 1000]))),
+        (0, frame(true, RSV1 | BINARY, &[0x07])),
+    ] {
+        let mut decoder = Decoder::new(limit);
+        decoder.agree(&AGREED);
+        let (used, Event::Compressed { payload, .. }) = decoder.decode(&input, 1000) else {
+            panic!("it is here")
+        };
+        let mut room = [0; 100];
+        let part = decoder.inflate(&input[used..][payload.start - used..payload.end - used], &mut room);
+        assert!(matches!(part, Err(Broken::Fail(_))), "{part:?}");
+        assert!(!decoder.has_output());
+        assert!(matches!(decoder.decode(&[], 1000), (0, Event::Fail(_))));
+    }
 }

@@ -107,7 +107,7 @@ impl Reader {
             Err(Broken::Fail(failure)) => {
                 self.message = None;
                 self.seen.push(Seen::Fail(failure));
-                Part { consumed: 0, produced: 0, fin: false }
+                Part::default()
             }
             Err(Broken::NoMemory) => panic!("there is memory"),
         }
