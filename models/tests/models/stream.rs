@@ -125,6 +125,8 @@ pub enum Bug {
     RestNotArmed,
     HeldKept,
     DeferredForgotten,
+    LetGoUnsaid,
+    SeatLetGo,
     EndMarkedLate,
     WriteOpenNotSaid,
     WriteEndNotMarked,

@@ -24,6 +24,16 @@ pub const SMALL: Message = &[b"m"];
 pub const TWO_PIECES: Message = &[b"[]"];
 /// A message of two frames of one piece each.
 pub const TWO_FRAMES: Message = &[b"f", b"m"];
+/// A message of one frame that is compressed, without the lock.
+pub const COMPRESSED: Message = &[b"z"];
+
+/// How far framing has come.
+#[derive(PartialEq, Eq)]
+enum Pushed {
+    All,
+    Blocked,
+    Between,
+}
 
 impl WriteSide {
     pub fn leftover(&self) -> usize {
@@ -127,38 +137,61 @@ impl Stream {
         };
         let side = locked.side();
         let size = message.iter().map(|frame| frame.len()).sum();
-        side.in_message = size > 1;
+        let is_compressing = message == COMPRESSED;
+        side.in_message = size > 1 || (is_compressing && !self.has(Bug::LetGoUnsaid));
         side.unframed = size;
         let mut progress = Progress { message, frame: 0, piece: 0 };
         let mark = self.setup.write_mark;
+        let mut rest = timeout;
+        let mut copies = timeout == Timeout::Zero;
         loop {
-            let side = locked.side();
-            if self.push(side, &mut progress, more, timeout == Timeout::Zero) {
-                return self.finish_write(place, locked, timeout);
+            if progress.piece == 0 && (progress.frame > 0 || is_compressing) {
+                locked = match self.let_others_pass(locked) {
+                    Ok(locked) => locked,
+                    Err(status) => return status,
+                };
             }
-            if side.unsent() <= mark {
-                self.push(side, &mut progress, more, true);
-                return self.finish_write(place, locked, timeout);
+            let side = locked.side();
+            match self.push(side, &mut progress, more, copies) {
+                Pushed::All => return self.finish_write(place, locked, rest),
+                Pushed::Between => continue,
+                Pushed::Blocked if side.unsent() <= mark => {
+                    copies = true;
+                    continue;
+                }
+                Pushed::Blocked => {}
             }
             match self.sleep_as_writer(place, locked, mark) {
                 SleptWriting::Woken(again) => locked = again,
-                SleptWriting::Over(mut again) => {
+                SleptWriting::Over(again) => {
                     // The rest is copied and the internal thread sends it.
-                    self.push(again.side(), &mut progress, more, true);
-                    return self.finish_write(place, again, Timeout::Zero);
+                    copies = true;
+                    rest = Timeout::Zero;
+                    locked = again;
                 }
                 SleptWriting::Ended => return self.write_end(),
             }
         }
     }
 
-    /// `push`; true: all of it is framed.
-    fn push(&self, side: &mut WriteSide, progress: &mut Progress, more: bool, copies: bool) -> bool {
+    fn let_others_pass<'a>(&'a self, locked: Locked<'a>) -> Result<Locked<'a>, Status> {
+        locked.unlock(!self.has(Bug::SeatLetGo));
+        if self.has_ended_writing() {
+            self.write.rise();
+            return Err(self.write_end());
+        }
+        let locked = Locked::new(self, self.lock_write(), true);
+        locked.assert_seated();
+        Ok(locked)
+    }
+
+    /// `push`.
+    fn push(&self, side: &mut WriteSide, progress: &mut Progress, more: bool, copies: bool) -> Pushed {
         loop {
             if self.has_ended_writing() {
                 // The end came in between, maybe inside a frame: nothing may be framed behind it any more.
                 side.unframed = 0;
-                return true;
+                return Pushed::All;
             }
             let Some(frame) = progress.message.get(progress.frame) else { break };
             // A message of one frame has nothing between its frames.
@@ -187,7 +220,10 @@ impl Stream {
                 break;
             }
             if side.is_blocked && !copies {
-                return false;
+                return Pushed::Blocked;
+            }
+            if !side.in_frame {
+                return Pushed::Between;
             }
         }
         side.in_message = false;
@@ -199,7 +235,7 @@ impl Stream {
         if !(more && side.unsent() <= self.setup.write_mark) {
             side.send(self);
         }
-        true
+        Pushed::All
     }
 
     fn finish_write<'a>(&'a self, place: usize, mut locked: Locked<'a>, timeout: Timeout) -> Status {

@@ -4,7 +4,7 @@ use super::check::{fails, holds};
 use super::driving::{Actor, run};
 use super::kernel::Command;
 use super::stream::{Bug, OUR_CLOSE, PONG, Setup, Status, Stream, Timeout};
-use super::writing::{SMALL, TWO_FRAMES, TWO_PIECES};
+use super::writing::{COMPRESSED, SMALL, TWO_FRAMES, TWO_PIECES};
 use wsstream_models::stream::write_word::{CTRL, HELD, LOCKED, OUTARMED, WRITER};
 
 const DEADLOCK: &str = "deadlock";
@@ -251,6 +251,44 @@ fn a_pong_goes_out_though_it_came_while_a_message_blocked() {
 #[test]
 fn a_frame_that_is_put_off_and_forgotten_is_stranded() {
     fails(STRANDED, closes(between_frames(Bug::DeferredForgotten), CLOSE_BETWEEN_FRAMES));
+}
+
+const COMPRESS_AND_CLOSE: &[Actor] = &[
+    |stream| {
+        stream.write(1, COMPRESSED, false, Timeout::Never);
+    },
+    CLOSE,
+];
+
+const COMPRESS_AND_POST: &[Actor] = &[|stream| write(stream, 1, COMPRESSED), POST_PONG];
+
+const COMPRESS_BESIDE_ANOTHER: &[Actor] = &[
+    |stream| {
+        stream.write(1, COMPRESSED, false, Timeout::Never);
+    },
+    |stream| {
+        stream.write(2, SMALL, false, Timeout::Never);
+    },
+];
+
+#[test]
+fn our_close_follows_a_message_that_is_compressed_without_the_lock() {
+    holds(closes(with(Bug::None), COMPRESS_AND_CLOSE));
+}
+
+#[test]
+fn a_message_that_is_not_said_to_be_under_way_follows_our_close() {
+    fails("not the last", closes(with(Bug::LetGoUnsaid), COMPRESS_AND_CLOSE));
+}
+
+#[test]
+fn a_pong_goes_out_while_a_message_is_compressed() {
+    holds(sends(with(Bug::None), COMPRESS_AND_POST, &[b'z', PONG]));
+}
+
+#[test]
+fn a_writer_that_lets_its_seat_go_with_the_lock_meets_another() {
+    fails("seat", sends(with(Bug::SeatLetGo), COMPRESS_BESIDE_ANOTHER, b"zm"));
 }
 
 const WRITE_AND_CLOSE: &[Actor] = &[CLOSE, |stream| {
