@@ -48,9 +48,13 @@ server: ## build the test server
 
 .PHONY: test-rust
 test-rust: ## the tests of the Rust workspace, without and with injected faults
-	@WSSTREAM_MODEL_SECONDS=2 cargo test --locked --quiet --no-fail-fast --workspace --features wsstream/dump
-	@cargo test --locked --quiet --no-fail-fast --package wsstream $(with_faults) --lib --test count_locked $(faults)
-	@WSSTREAM_TEST_SCHEME=wss cargo test --locked --quiet --no-fail-fast --package wsstream $(with_faults) $(faults) $(secure)
+	@cargo test --locked --quiet --no-run --workspace --features wsstream/dump
+	@cargo test --locked --quiet --no-run --package wsstream $(with_faults)
+	@scripts/side-by-side \
+		'WSSTREAM_MODEL_SECONDS=2 cargo test --locked --quiet --no-fail-fast --workspace --features wsstream/dump' \
+		'status=0; export CARGO_TERM_COLOR=never; test="cargo test --locked --quiet --no-fail-fast --package wsstream $(with_faults)"; \
+		$$test --lib --test count_locked $(faults) || status=1; \
+		WSSTREAM_TEST_SCHEME=wss $$test $(faults) $(secure) || status=1; exit $$status'
 
 .PHONY: check-interface
 check-interface: ## compare header, its documentation, symbols and layout with what is committed

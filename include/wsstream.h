@@ -511,7 +511,8 @@ enum {
   WSSTREAM_OPTION_DEFLATE = 20,
   // How hard to compress: 1, fastest, to 9, smallest. Default 6.
   WSSTREAM_OPTION_DEFLATE_LEVEL = 21,
-  // Bytes below which a whole message goes uncompressed, 0 or more. Default 128.
+  // Bytes below which a whole message goes uncompressed, 0 or more; INT64_MAX: every message, in parts or whole.
+  // Default 128.
   WSSTREAM_OPTION_DEFLATE_THRESHOLD = 22,
   // Window of what this side compresses, 9 to 15 bits; a server may ask for a smaller one. From the first compressed
   // message on until a second passes without one it costs 265 KB of memory with 12 bits, 380 KB with 15. Default 12.

@@ -290,18 +290,33 @@ static void bad_aborters_and_logs_are_refused(void) {
   wsstream_aborter_free(aborter);
 }
 
-/* What this version does not have yet answers so; a bad value of it is a bad value. */
-static void what_is_not_built_says_unsupported(void) {
-  static const int64_t of_deflate[] = {1, 6, 128, 12, 15, 1, 1};
+/* Compression is in every build; each of its options has a range. */
+static void options_of_compression_are_taken_within_their_ranges(void) {
+  static const struct { uint32_t option; int64_t min, max; } ranges[] = {
+    {WSSTREAM_OPTION_DEFLATE, 0, 1},
+    {WSSTREAM_OPTION_DEFLATE_LEVEL, 1, 9},
+    {WSSTREAM_OPTION_DEFLATE_THRESHOLD, 0, INT64_MAX},
+    {WSSTREAM_OPTION_DEFLATE_CLIENT_WINDOW_BITS, 9, 15},
+    {WSSTREAM_OPTION_DEFLATE_SERVER_WINDOW_BITS, 8, 15},
+    {WSSTREAM_OPTION_DEFLATE_CLIENT_CONTEXT_TAKEOVER, 0, 1},
+    {WSSTREAM_OPTION_DEFLATE_SERVER_CONTEXT_TAKEOVER, 0, 1},
+  };
   wsstream_options *options = wsstream_options_new();
-  uint32_t i;
-#define UNSUPPORTED(call) CHECK_STATUS(WSSTREAM_ERR_UNSUPPORTED, call)
-  for (i = 0; i < sizeof of_deflate / sizeof of_deflate[0]; i++)
-    UNSUPPORTED(wsstream_options_set_number(options, WSSTREAM_OPTION_DEFLATE + i, of_deflate[i]));
-  REFUSED(wsstream_options_set_number(options, WSSTREAM_OPTION_DEFLATE, 2));
-  REFUSED(wsstream_options_set_number(options, WSSTREAM_OPTION_DEFLATE_LEVEL, 10));
-  REFUSED(wsstream_options_set_number(options, WSSTREAM_OPTION_DEFLATE_CLIENT_WINDOW_BITS, 8));
-  UNSUPPORTED(wsstream_options_set_text(options, WSSTREAM_OPTION_PROXY, "http://127.0.0.1:1/", WSSTREAM_NUL));
+  size_t i;
+  for (i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+    CHECK_OK(wsstream_options_set_number(options, ranges[i].option, ranges[i].min));
+    CHECK_OK(wsstream_options_set_number(options, ranges[i].option, ranges[i].max));
+    REFUSED(wsstream_options_set_number(options, ranges[i].option, ranges[i].min - 1));
+    if (ranges[i].max < INT64_MAX)
+      REFUSED(wsstream_options_set_number(options, ranges[i].option, ranges[i].max + 1));
+  }
+  wsstream_options_free(options);
+}
+
+static void what_is_not_built_says_unsupported(void) {
+  wsstream_options *options = wsstream_options_new();
+  CHECK_STATUS(WSSTREAM_ERR_UNSUPPORTED,
+               wsstream_options_set_text(options, WSSTREAM_OPTION_PROXY, "http://127.0.0.1:1/", WSSTREAM_NUL));
   wsstream_options_free(options);
 }
 
@@ -320,6 +335,7 @@ int main(void) {
   RUN(bad_arguments_of_an_open_stream_are_refused_and_it_goes_on);
   RUN(bad_arguments_of_the_other_functions_are_refused_and_it_goes_on);
   RUN(bad_aborters_and_logs_are_refused);
+  RUN(options_of_compression_are_taken_within_their_ranges);
   RUN(what_is_not_built_says_unsupported);
   return 0;
 }

@@ -25,7 +25,8 @@ struct actor {
 };
 
 static const char *const paths[] = {
-  "/echo", "/echo", "/echo", "/echo?frame=1000", "/count?n=300&size=3000", "/count?n=0&size=16&type=binary",
+  "/echo", "/echo", "/echo?deflate", "/echo?deflate&frame=1000", "/count?deflate&n=300&size=3000",
+  "/count?n=0&size=16&type=binary",
   "/close?code=4001&reason=bye&after=3&echo=1", "/abrupt?after=2&echo=1", "/abrupt?after=2&end=reset", "/stall", "/sink",
   "/ping_echo?payload=p", "/close_reply?missing=1", "/slow_read?bytes=20000&tick_ms=1", "/handshake?status=404",
   "/handshake?stall=1", "/raw?hex=c1026869&after=1"

@@ -6,7 +6,8 @@
 enum { THREADS = 4, CALLS = 60 };
 
 static const char *const paths[] = {
-  "/echo", "/count?n=0&size=16&type=binary", "/count?n=300&size=3000", "/close?code=4001&reason=bye&after=3&echo=1",
+  "/echo", "/echo?deflate", "/count?n=0&size=16&type=binary", "/count?deflate&n=300&size=3000",
+  "/close?code=4001&reason=bye&after=3&echo=1",
   "/abrupt?after=2&echo=1", "/abrupt?after=2&end=reset", "/stall", "/sink", "/ping_echo?payload=p",
   "/close_reply?missing=1", "/slow_read?bytes=20000&tick_ms=1", "/handshake?status=404", "/handshake?stall=1",
   "/raw?hex=c1026869&after=1"
