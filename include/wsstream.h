@@ -202,7 +202,7 @@ enum {
   WSSTREAM_FIN = 1,
   // More will be written soon: bytes may be held back for up to 5 ms.
   WSSTREAM_MORE = 2,
-  // Do not compress this message; counts in its first part.
+  // Do not compress this message. In its first part, later it is ignored; with WSSTREAM_FIN for a whole one.
   WSSTREAM_NO_COMPRESS = 4
 };
 
@@ -230,7 +230,7 @@ typedef struct wsstream_close_info {
   // 1 when both sides sent a Close and no write was unfinished, else 0; what wsstream_close gave up or dropped, and a
   // message that the peer left unfinished, do not count. Never derive it from the code.
   uint8_t clean;
-  // Who began the end: WSSTREAM_INITIATOR_*
+  // Who began the end: WSSTREAM_INITIATOR_*; LOCAL also where this side failed the connection.
   uint8_t initiator;
   // Where it ended: WSSTREAM_PHASE_*; after a clean end WSSTREAM_PHASE_CLOSING.
   uint32_t phase;
@@ -238,7 +238,7 @@ typedef struct wsstream_close_info {
   uint32_t cause;
   // errno of the system call that failed, else 0.
   int32_t os_error;
-  // The HTTP status of a refused upgrade, else 0.
+  // The HTTP status of an upgrade that failed, else 0; 101 where the server agreed to it and this side refused.
   int32_t http_status;
   // The code in the Close that was sent; 0: none was sent, 1005: it was sent without a code.
   uint16_t sent_code;
@@ -489,41 +489,45 @@ enum {
   // stands still while reading is above READ_BUFFER_SIZE or data is unsent; then the stream ends with code 1006 and
   // WSSTREAM_CAUSE_TIMEOUT; 0: no limit. Default 20000.
   WSSTREAM_OPTION_PONG_TIMEOUT_MS = 4,
-  // Bytes of one received message, 0 or more; a longer one fails the connection with Close 1009; 0: no limit. Default
-  // 67108864.
+  // Bytes of one received message, after decompression, 0 or more; a longer one fails the connection with Close 1009;
+  // 0: no limit. Default 67108864.
   WSSTREAM_OPTION_MAX_MESSAGE_SIZE = 5,
   // Bytes of the answer to the opening handshake, 1 or more; it has at most 128 fields whatever this says. Default
   // 65536.
   WSSTREAM_OPTION_MAX_HEADER_SIZE = 6,
-  // Bytes received ahead of the reader, counted with 64 for each message, 1 or more. Default 262144.
+  // Bytes received ahead of the reader, after decompression and with 64 for each message, 1 or more. What is decoded
+  // last may go beyond it, and a message that a reader of whole messages waits for is received whole. Default 262144.
   WSSTREAM_OPTION_READ_BUFFER_SIZE = 7,
-  // Bytes taken and not yet given to the system up to which there is room for a further write, 0 or more. Default
-  // 65536.
+  // Bytes taken and not yet given to the system, after compression, up to which there is room for a further write, 0
+  // or more. Default 65536.
   WSSTREAM_OPTION_WRITE_BUFFER_SIZE = 8,
   // 1: small messages leave at once; 0: the system may gather them. Default 1.
   WSSTREAM_OPTION_TCP_NODELAY = 9,
   // Microseconds that a call looks again and again before it sleeps, up to 1000000, never on one processor; 0: none;
   // -1: the library decides, and this version decides for none. Default -1.
   WSSTREAM_OPTION_SPIN_US = 10,
-  // 1: offers permessage-deflate (RFC 7692), and where the server agrees messages are compressed; 0: does not. What
-  // is compressed together with text that somebody else chose can be guessed from its size: send secrets with
-  // WSSTREAM_NO_COMPRESS. Default 1.
+  // 1: offers permessage-deflate (RFC 7692), and where the server agrees messages are compressed; wsstream_extensions
+  // tells what it agreed to. 0: does not. Whoever can choose a part of what you send can guess secrets that you send
+  // beside it from the compressed sizes: send those with WSSTREAM_NO_COMPRESS. Default 1.
   WSSTREAM_OPTION_DEFLATE = 20,
   // How hard to compress: 1, fastest, to 9, smallest. Default 6.
   WSSTREAM_OPTION_DEFLATE_LEVEL = 21,
-  // Bytes below which a whole message goes uncompressed, 0 or more; INT64_MAX: every message, in parts or whole.
-  // Default 128.
+  // A message that is written in one piece of fewer bytes goes uncompressed, 0 or more; one in several parts is
+  // compressed whatever its size. INT64_MAX: this side compresses nothing, the server still may. Default 128.
   WSSTREAM_OPTION_DEFLATE_THRESHOLD = 22,
-  // Window of what this side compresses, 9 to 15 bits; a server may ask for a smaller one. From the first compressed
-  // message on until a second passes without one it costs 265 KB of memory with 12 bits, 380 KB with 15. Default 12.
+  // Window of what this side compresses, 9 to 15 bits; a server may ask for a smaller one, and where it asks for 8
+  // bits this side compresses nothing. Compressing takes 265 KB of memory with 12 bits, 380 KB with 15, given back
+  // after a second without a compressed message. Default 12.
   WSSTREAM_OPTION_DEFLATE_CLIENT_WINDOW_BITS = 23,
-  // Window that the server may use, 8 to 15 bits; one that does not agree to less than 15 is refused. From the first
-  // compressed message on it costs 48 KB of memory and the window. Default 15.
+  // Window that the server may use, 8 to 15 bits. Below 15 a server that agrees to compression but not to this limit
+  // fails the opening with WSSTREAM_CAUSE_HTTP. Decompressing takes 48 KB of memory and the window, from the first
+  // compressed message to the end. Default 15.
   WSSTREAM_OPTION_DEFLATE_SERVER_WINDOW_BITS = 24,
   // 1: this side keeps its window between messages; 0: it does not. Default 1.
   WSSTREAM_OPTION_DEFLATE_CLIENT_CONTEXT_TAKEOVER = 25,
-  // 1: the server may keep its window between messages; 0: one that does not agree to let it go is refused. Default
-  // 1.
+  // 1: the server may keep its window between messages. 0: it is asked to begin each message anew, and one that
+  // agrees to compression without that fails the opening with WSSTREAM_CAUSE_HTTP; then an idle stream keeps no
+  // decompressor. Default 1.
   WSSTREAM_OPTION_DEFLATE_SERVER_CONTEXT_TAKEOVER = 26,
   // 1: any certificate is taken, and then anybody can read and change what is sent; 0: only good ones. Default 0.
   WSSTREAM_OPTION_DANGER_ACCEPT_INVALID_CERTIFICATES = 90,
@@ -814,7 +818,7 @@ typedef struct wsstream_chunk {
   uint32_t flags;
   // Bytes written to the caller's buffer.
   size_t size;
-  // Bytes of the message that are here and did not fit.
+  // Bytes of the message that are decoded and did not fit.
   size_t available;
 } wsstream_chunk;
 
@@ -847,12 +851,13 @@ wsstream_status wsstream_read_many(wsstream *stream,
 // Since:     0.1
 //
 // out->size bytes were copied. WSSTREAM_FIN comes with the last bytes of a message where its end is known by then,
-// else in a chunk of size 0; until it has come wsstream_read and wsstream_read_many answer ERR_STATE. out->available
-// bytes more are here. With capacity 0 nothing is taken: out tells type and available. Parts of a text may split a
-// character. An error or DONE may follow parts, DONE also where a Close came inside the message: without WSSTREAM_FIN
-// there was no message.
+// else in a chunk of size 0; until it has come wsstream_read and wsstream_read_many answer ERR_STATE. A chunk may
+// be smaller than capacity at any time. out->available bytes more are decoded; where it is 0, too, more may have
+// been received. With capacity 0 nothing is taken: out tells type and available. Parts of a text may split a
+// character. An error or DONE may follow parts, DONE also where a Close came inside the message, and then bytes of
+// it that were here are gone: without WSSTREAM_FIN there was no message.
 //
-// This bounds memory whatever the size of a message: at most READ_BUFFER_SIZE of it are held. MAX_MESSAGE_SIZE holds
+// This bounds memory whatever the size of a message: about READ_BUFFER_SIZE of it are held. MAX_MESSAGE_SIZE holds
 // for the whole message here, too; set it to 0 for messages without limit.
 wsstream_status wsstream_read_some(wsstream *stream,
                                    void *buffer,
@@ -897,7 +902,9 @@ wsstream_status wsstream_readable_cancel(wsstream *stream, int32_t code, const c
 // Lifetime:  a message that was begun stays open until its WSSTREAM_FIN, also when a part was refused.
 // Since:     0.1
 //
-// Parts may be empty and may split a character. wsstream_close and wsstream_free give an unfinished message up.
+// Parts may be empty and may split a character. Each leaves in a frame of its own and is compressed as far as it
+// goes: parts of a few bytes cost more than compression saves. wsstream_close and wsstream_free give an unfinished
+// message up.
 //
 // WSSTREAM_MORE lets the library hold bytes back until a write without it, wsstream_flush, WRITE_BUFFER_SIZE bytes or
 // 5 ms; it never changes the answer. So many small messages leave in one system call: write each with
@@ -1235,6 +1242,9 @@ const char *wsstream_protocol(wsstream *stream);
 // Errors:    none; "" until the stream is open, when there is none, and for NULL; never NULL.
 // Lifetime:  valid until the stream is freed.
 // Since:     0.1
+//
+// With compression it is such as "permessage-deflate; client_max_window_bits=12". Of a window there and the one of
+// the options the smaller counts.
 const char *wsstream_extensions(wsstream *stream);
 
 // Answers the index-th value, from 0, of a header field in the HTTP response, also of a refused upgrade.

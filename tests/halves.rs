@@ -590,3 +590,18 @@ fn what_belongs_to_no_half_is_welcome_while_both_are_busy() {
         assert_eq!((write.join(), closed.join()), (Status::State, Status::State), "{name}");
     }
 }
+
+#[test]
+fn what_is_read_in_parts_is_counted_once_and_whole() {
+    let (stream, mut connection) = connected();
+    connection.send(&frame(0x02, b"abc"));
+    assert_eq!(read_some(&stream, 2, FOREVER), part(BINARY, b"ab", false, 1));
+    assert_eq!(read_some(&stream, 2, FOREVER), part(BINARY, b"c", false, 0));
+    connection.send(&[frame(0x80, b"defg"), frame(0x82, b"whole")].concat());
+    assert_eq!(read_some(&stream, 3, FOREVER), part(BINARY, b"def", false, 1));
+    assert_eq!(read_some(&stream, 3, FOREVER), part(BINARY, b"g", true, 0));
+    assert_eq!(read_some(&stream, 3, FOREVER), part(BINARY, b"who", false, 2));
+    assert_eq!(read_some(&stream, 3, FOREVER), part(BINARY, b"le", true, 0));
+    let now = statistics(&stream);
+    assert_eq!((now.messages_received, now.payload_received, now.unread), (2, 12, 0));
+}

@@ -78,6 +78,9 @@ pub unsafe extern "C" fn wsstream_protocol(stream: *mut wsstream) -> *const c_ch
 /// Errors:    none; "" until the stream is open, when there is none, and for NULL; never NULL.
 /// Lifetime:  valid until the stream is freed.
 /// Since:     0.1
+///
+/// With compression it is such as "permessage-deflate; client_max_window_bits=12". Of a window there and the one of
+/// the options the smaller counts.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_extensions(stream: *mut wsstream) -> *const c_char {
     text(stream, Stream::extensions)

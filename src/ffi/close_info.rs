@@ -18,7 +18,7 @@ pub struct wsstream_close_info {
     /// 1 when both sides sent a Close and no write was unfinished, else 0; what wsstream_close gave up or dropped, and a
     /// message that the peer left unfinished, do not count. Never derive it from the code.
     pub clean: u8,
-    /// Who began the end: WSSTREAM_INITIATOR_*
+    /// Who began the end: WSSTREAM_INITIATOR_*; LOCAL also where this side failed the connection.
     pub initiator: u8,
     /// Where it ended: WSSTREAM_PHASE_*; after a clean end WSSTREAM_PHASE_CLOSING.
     pub phase: u32,
@@ -26,7 +26,7 @@ pub struct wsstream_close_info {
     pub cause: u32,
     /// errno of the system call that failed, else 0.
     pub os_error: i32,
-    /// The HTTP status of a refused upgrade, else 0.
+    /// The HTTP status of an upgrade that failed, else 0; 101 where the server agreed to it and this side refused.
     pub http_status: i32,
     /// The code in the Close that was sent; 0: none was sent, 1005: it was sent without a code.
     pub sent_code: u16,

@@ -43,7 +43,7 @@ enumeration! {
         FIN = stream::FLAG_FIN,
         /// More will be written soon: bytes may be held back for up to 5 ms.
         MORE = stream::FLAG_MORE,
-        /// Do not compress this message; counts in its first part.
+        /// Do not compress this message. In its first part, later it is ignored; with WSSTREAM_FIN for a whole one.
         NO_COMPRESS = stream::FLAG_NO_COMPRESS,
     }
 }

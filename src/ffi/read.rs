@@ -45,7 +45,7 @@ pub struct wsstream_chunk {
     pub flags: u32,
     /// Bytes written to the caller's buffer.
     pub size: usize,
-    /// Bytes of the message that are here and did not fit.
+    /// Bytes of the message that are decoded and did not fit.
     pub available: usize,
 }
 
@@ -121,12 +121,13 @@ pub unsafe extern "C" fn wsstream_read_many(
 /// Since:     0.1
 ///
 /// out->size bytes were copied. WSSTREAM_FIN comes with the last bytes of a message where its end is known by then,
-/// else in a chunk of size 0; until it has come wsstream_read and wsstream_read_many answer ERR_STATE. out->available
-/// bytes more are here. With capacity 0 nothing is taken: out tells type and available. Parts of a text may split a
-/// character. An error or DONE may follow parts, DONE also where a Close came inside the message: without WSSTREAM_FIN
-/// there was no message.
+/// else in a chunk of size 0; until it has come wsstream_read and wsstream_read_many answer ERR_STATE. A chunk may
+/// be smaller than capacity at any time. out->available bytes more are decoded; where it is 0, too, more may have
+/// been received. With capacity 0 nothing is taken: out tells type and available. Parts of a text may split a
+/// character. An error or DONE may follow parts, DONE also where a Close came inside the message, and then bytes of
+/// it that were here are gone: without WSSTREAM_FIN there was no message.
 ///
-/// This bounds memory whatever the size of a message: at most READ_BUFFER_SIZE of it are held. MAX_MESSAGE_SIZE holds
+/// This bounds memory whatever the size of a message: about READ_BUFFER_SIZE of it are held. MAX_MESSAGE_SIZE holds
 /// for the whole message here, too; set it to 0 for messages without limit.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_read_some(

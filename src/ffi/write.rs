@@ -65,7 +65,9 @@ pub unsafe extern "C" fn wsstream_write(
 /// Lifetime:  a message that was begun stays open until its WSSTREAM_FIN, also when a part was refused.
 /// Since:     0.1
 ///
-/// Parts may be empty and may split a character. wsstream_close and wsstream_free give an unfinished message up.
+/// Parts may be empty and may split a character. Each leaves in a frame of its own and is compressed as far as it
+/// goes: parts of a few bytes cost more than compression saves. wsstream_close and wsstream_free give an unfinished
+/// message up.
 ///
 /// WSSTREAM_MORE lets the library hold bytes back until a write without it, wsstream_flush, WRITE_BUFFER_SIZE bytes or
 /// 5 ms; it never changes the answer. So many small messages leave in one system call: write each with

@@ -128,7 +128,8 @@ pub const OPTIONS: &[OptionRow] = &[
         "MAX_MESSAGE_SIZE",
         67_108_864,
         ANY,
-        "Bytes of one received message, 0 or more; a longer one fails the connection with Close 1009; 0: no limit.",
+        "Bytes of one received message, after decompression, 0 or more; a longer one fails the connection with Close 1009; \
+         0: no limit.",
     ),
     number(
         option::MAX_HEADER_SIZE,
@@ -142,14 +143,16 @@ pub const OPTIONS: &[OptionRow] = &[
         "READ_BUFFER_SIZE",
         262_144,
         (1, i64::MAX),
-        "Bytes received ahead of the reader, counted with 64 for each message, 1 or more.",
+        "Bytes received ahead of the reader, after decompression and with 64 for each message, 1 or more. What is decoded \
+         last may go beyond it, and a message that a reader of whole messages waits for is received whole.",
     ),
     number(
         option::WRITE_BUFFER_SIZE,
         "WRITE_BUFFER_SIZE",
         65_536,
         ANY,
-        "Bytes taken and not yet given to the system up to which there is room for a further write, 0 or more.",
+        "Bytes taken and not yet given to the system, after compression, up to which there is room for a further write, 0 \
+         or more.",
     ),
     number(
         option::TCP_NODELAY,
@@ -171,9 +174,9 @@ pub const OPTIONS: &[OptionRow] = &[
         "DEFLATE",
         1,
         FLAG,
-        "1: offers permessage-deflate (RFC 7692), and where the server agrees messages are compressed; 0: does not. What is \
-         compressed together with text that somebody else chose can be guessed from its size: send secrets with \
-         WSSTREAM_NO_COMPRESS.",
+        "1: offers permessage-deflate (RFC 7692), and where the server agrees messages are compressed; wsstream_extensions \
+         tells what it agreed to. 0: does not. Whoever can choose a part of what you send can guess secrets that you send \
+         beside it from the compressed sizes: send those with WSSTREAM_NO_COMPRESS.",
     ),
     number(
         option::DEFLATE_LEVEL,
@@ -187,23 +190,26 @@ pub const OPTIONS: &[OptionRow] = &[
         "DEFLATE_THRESHOLD",
         128,
         ANY,
-        "Bytes below which a whole message goes uncompressed, 0 or more; INT64_MAX: every message, in parts or whole.",
+        "A message that is written in one piece of fewer bytes goes uncompressed, 0 or more; one in several parts is \
+         compressed whatever its size. INT64_MAX: this side compresses nothing, the server still may.",
     ),
     number(
         option::DEFLATE_CLIENT_WINDOW_BITS,
         "DEFLATE_CLIENT_WINDOW_BITS",
         12,
         (9, 15),
-        "Window of what this side compresses, 9 to 15 bits; a server may ask for a smaller one. From the first compressed \
-         message on until a second passes without one it costs 265 KB of memory with 12 bits, 380 KB with 15.",
+        "Window of what this side compresses, 9 to 15 bits; a server may ask for a smaller one, and where it asks for 8 bits \
+         this side compresses nothing. Compressing takes 265 KB of memory with 12 bits, 380 KB with 15, given back after a \
+         second without a compressed message.",
     ),
     number(
         option::DEFLATE_SERVER_WINDOW_BITS,
         "DEFLATE_SERVER_WINDOW_BITS",
         15,
         (8, 15),
-        "Window that the server may use, 8 to 15 bits; one that does not agree to less than 15 is refused. From the first \
-         compressed message on it costs 48 KB of memory and the window.",
+        "Window that the server may use, 8 to 15 bits. Below 15 a server that agrees to compression but not to this limit \
+         fails the opening with WSSTREAM_CAUSE_HTTP. Decompressing takes 48 KB of memory and the window, from the first \
+         compressed message to the end.",
     ),
     number(
         option::DEFLATE_CLIENT_CONTEXT_TAKEOVER,
@@ -217,7 +223,8 @@ pub const OPTIONS: &[OptionRow] = &[
         "DEFLATE_SERVER_CONTEXT_TAKEOVER",
         1,
         FLAG,
-        "1: the server may keep its window between messages; 0: one that does not agree to let it go is refused.",
+        "1: the server may keep its window between messages. 0: it is asked to begin each message anew, and one that agrees to \
+         compression without that fails the opening with WSSTREAM_CAUSE_HTTP; then an idle stream keeps no decompressor.",
     ),
     number(
         option::DANGER_ACCEPT_INVALID_CERTIFICATES,

@@ -318,6 +318,8 @@ impl ReadSide {
         let available = partial.rest().len() - size;
         copy(&partial.rest()[..size]);
         partial.given += size;
+        // What is left at the end of the message is counted with it.
+        self.received.payload += size as u64;
         self.is_parted |= size > 0;
         let kind = partial.kind;
         if partial.given >= available {
