@@ -6,7 +6,8 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 .DEFAULT_GOAL := help
 
 target := $(or $(CARGO_TARGET_DIR),target)
-ctest := ctest --output-on-failure --parallel 2 --no-tests=error --test-dir
+# Most of the programs wait most of the time.
+ctest := ctest --output-on-failure --parallel 3 --no-tests=error --test-dir
 with_faults := --features dump,fault-injection,count-locked
 faults := --test fault_injection --test hostile_faults
 # What runs over wss as well. The others look at documents and instructions.
@@ -14,10 +15,6 @@ secure := $(addprefix --test ,addresses boundaries bounds closed closing compres
 	prefixes reading statuses writing)
 figures = scripts/with-server --deadline 600 python3 tests/figures/figures.py $(1) \
 	build/test/tests/figures/workload build/cargo/release/libwsstream.so
-
-# `make test` plays one of this many shares of Autobahn's long cases, the next one with each commit.
-autobahn_shares := 3
-autobahn_share = $(shell echo $$(( $$(git rev-list --count HEAD 2>/dev/null || echo 0) % $(autobahn_shares) )))/$(autobahn_shares)
 
 .PHONY: help
 help: ## list the commands
@@ -31,10 +28,10 @@ demo: ## build the library, start the test server and let the example talk to it
 	@scripts/with-server --deadline 30 sh -c 'build/demo/examples/echo "$$WSSTREAM_TEST_URL/echo"'
 
 .PHONY: test
-test: export AUTOBAHN_SHARE ?= $(autobahn_share)
 test: ## every test
 	@scripts/prepare test
-	@$(MAKE) --no-print-directory test-rust check-interface test-c test-sanitized test-thread autobahn test-figures
+	@scripts/side-by-side '$(MAKE) --no-print-directory test-rust' '$(MAKE) --no-print-directory programs'
+	@$(MAKE) --no-print-directory check-interface test-c test-sanitized test-thread autobahn test-figures
 
 .PHONY: check
 check: ## the developer's loop: format, lints, licences, interface, tests of Rust and C
@@ -65,36 +62,47 @@ check-interface: ## compare header, its documentation, symbols and layout with w
 header: ## write the header and the lists made from the source
 	@for part in header symbols layout conformance; do cargo xtask $$part || exit; done
 
+build_test = scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
+build_sanitized = scripts/quietly "C programs with sanitizers" scripts/build-c sanitized -DWSSTREAM_SANITIZE=address
+build_thread = scripts/quietly "C programs with ThreadSanitizer" scripts/build-c thread -DWSSTREAM_SANITIZE=thread
+
+# For the other targets there is nothing left to build then.
+.PHONY: programs
+programs: ## build the C programs and the libraries that they are linked with
+	@$(build_test)
+	@$(build_sanitized)
+	@$(build_thread)
+
 .PHONY: test-c
 test-c: ## the C programs against the release library, plain and under valgrind
-	@scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
+	@$(build_test)
 	@$(ctest) build/test
 
 .PHONY: test-sanitized
 test-sanitized: ## the C programs under AddressSanitizer and UndefinedBehaviorSanitizer
-	@scripts/quietly "C programs with sanitizers" scripts/build-c sanitized -DWSSTREAM_SANITIZE=address
+	@$(build_sanitized)
 	@$(ctest) build/sanitized
 
 .PHONY: test-thread
 test-thread: ## the C programs and the library under ThreadSanitizer
-	@scripts/quietly "C programs with ThreadSanitizer" scripts/build-c thread -DWSSTREAM_SANITIZE=thread
+	@$(build_thread)
 	@$(ctest) build/thread
 
 .PHONY: autobahn
-autobahn: ## the Autobahn test suite; AUTOBAHN_SHARE=K/N: of its long cases share K of N
-	@scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
-	@tests/autobahn/run.sh build/test/examples/autobahn_testee $(addprefix --share ,$(AUTOBAHN_SHARE))
+autobahn: ## the Autobahn test suite
+	@$(build_test)
+	@tests/autobahn/run.sh build/test/examples/autobahn_testee
 
 .PHONY: test-figures
 test-figures: ## compare the costs of a small message with those recorded
-	@scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
+	@$(build_test)
 	@$(call figures,compare)
 
 .PHONY: figures
 figures: ## record the costs of a small message
 	@scripts/prepare test
 	@$(MAKE) --no-print-directory server
-	@scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
+	@$(build_test)
 	@$(call figures,record)
 
 .PHONY: clean

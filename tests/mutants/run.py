@@ -1,0 +1,221 @@
+"""Runs the tests against each mutant of an instrumented tree: run.py TREE [--wss] [--above S] [--below S] [--only GLOB]
+
+First every test runs alone with nothing switched on and leaves which functions it reaches and how long it takes; then each
+mutant meets the tests that reach its function, a program at a time, until one fails. A failure counts if the test fails again
+alone. Owns the choice and the verdicts, which go to TREE/verdicts.jsonl; a mutant that has a verdict there other than
+"missed" is not run again.
+"""
+import argparse
+import collections
+import concurrent.futures
+import fnmatch
+import json
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import threading
+import time
+
+FEATURES = "dump,fault-injection,count-locked"
+FAILED = re.compile(r"^test (\S+).* FAILED$|^test (\S+).*\.\.\. FAILED", re.M)
+
+
+def programs(tree):
+    command = ["cargo", "test", "--no-run", "--quiet", "--message-format=json", "--features", FEATURES, "--package", "wsstream", "--package", "wsstream-test-server"]
+    output = subprocess.run(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
+    found = {}
+    for line in output.splitlines():
+        entry = json.loads(line)
+        if entry.get("executable") and entry["profile"]["test"] and "/server/" not in entry["manifest_path"]:
+            name = "lib" if "lib" in entry["target"]["kind"] or "cdylib" in entry["target"]["kind"] else entry["target"]["name"]
+            found[name] = entry["executable"]
+    return found
+
+
+def c_programs(folder):
+    left_out = ("c.floods", "c.backpressure", "c.loading")
+    return {path.name: str(path) for path in sorted(folder.glob("c.*")) if path.name not in left_out}
+
+
+def command_of(arguments, found, name, cases, *options):
+    if arguments.c:
+        return ["scripts/with-server", "--scheme", "wss" if arguments.wss else "ws", "--deadline", "120", found[name]]
+    return [found[name], "--exact", *options, *cases]
+
+
+def environment(arguments, mutant=0, reached=None):
+    variables = dict(os.environ, WSSTREAM_MUTANT=str(mutant), RUST_BACKTRACE="0")
+    variables |= {"WSSTREAM_TEST_SCHEME": "wss"} if arguments.wss else {}
+    variables |= {"WSSTREAM_REACHED": reached} if reached else {}
+    variables |= {"LD_LIBRARY_PATH": arguments.library} if arguments.library else {}
+    return variables
+
+
+def execute(command, variables, timeout, tree):
+    """Exit status (None: killed when the time was over) and output; ended at the first test that fails."""
+    process = subprocess.Popen(command, env=variables, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace", start_new_session=True)
+    is_over = threading.Event()
+
+    def end():
+        is_over.set()
+        kill(process)
+
+    timer = threading.Timer(timeout, end)
+    timer.start()
+    lines = []
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if FAILED.search(line):
+                break
+        else:
+            process.wait()
+            return (None if is_over.is_set() else process.returncode), "".join(lines)
+        return 101, "".join(lines)
+    finally:
+        timer.cancel()
+        kill(process)
+        process.wait()
+
+
+def kill(process):
+    try:
+        os.killpg(process.pid, 9)
+    except ProcessLookupError:
+        pass
+
+
+def measure(arguments, found):
+    """For each test: functions reached, seconds."""
+    path = arguments.tree / "-".join(["baseline", *(["c"] if arguments.c else []), *(["wss"] if arguments.wss else [])])
+    if path.exists():
+        return json.loads(path.read_text())
+    tests = []
+    for name, program in found.items():
+        if arguments.c:
+            tests.append((name, ""))
+            continue
+        output = subprocess.run([program, "--list", "--format", "terse"], cwd=arguments.tree, stdout=subprocess.PIPE, text=True, check=True).stdout
+        tests += [(name, line.removesuffix(": test")) for line in output.splitlines() if line.endswith(": test")]
+
+    def one(test):
+        name, case = test
+        with tempfile.NamedTemporaryFile("r", dir="/tmp") as file:
+            begin = time.monotonic()
+            status, output = execute(command_of(arguments, found, name, [case]), environment(arguments, reached=file.name), 240, arguments.tree)
+            seconds = time.monotonic() - begin
+            reached = sorted(set(map(int, file.read().split())))
+        if status != 0:
+            print(f"without a mutant {name} {case} ends with {status}", output[-600:], flush=True)
+        return {"program": name, "test": case, "seconds": seconds, "reached": reached, "status": status}
+
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        baseline = list(pool.map(one, tests))
+    path.write_text(json.dumps(baseline))
+    return baseline
+
+
+def within(budget, tests):
+    """The first of them, as long as the budget lasts."""
+    chosen = []
+    for test in tests:
+        budget -= test["seconds"]
+        if budget < 0:
+            break
+        chosen.append(test)
+    return chosen
+
+
+def judge(arguments, found, tests, mutant):
+    """caught, timed out or missed, and by what."""
+    groups = collections.defaultdict(list)
+    for test in tests:
+        groups[test["program"]].append(test)
+    unsure = []
+    for name, group in sorted(groups.items(), key=lambda item: (item[0] != "lib", sum(test["seconds"] for test in item[1]))):
+        group = sorted(group, key=lambda test: test["seconds"])
+        sizes = [8, len(group)] if name != "lib" and len(group) > 12 else [len(group)]
+        position = 0
+        for size in sizes:
+            part = group[position:size]
+            position = size
+            total = sum(test["seconds"] for test in part)
+            timeout = 8 + total + 4 * max(test["seconds"] for test in part)
+            cases = [test["test"] for test in part]
+            command = command_of(arguments, found, name, cases, "--test-threads", "6")
+            status, output = execute(command, environment(arguments, mutant["number"]), timeout, arguments.tree)
+            if status == 0:
+                continue
+            if status is None:
+                return "timed out", f"{name} {cases[0]} and {len(cases) - 1} more"
+            failed = [first or second for first, second in FAILED.findall(output)]
+            if not failed and not arguments.c:
+                return "caught", f"{name}: it ends with {status}"
+            failed = failed or [""]
+            again, _ = execute(command_of(arguments, found, name, failed[:1]), environment(arguments, mutant["number"]), 30 + 4 * total, arguments.tree)
+            if again != 0:
+                return ("caught" if again is not None else "timed out"), f"{name} {failed[0]}"
+            unsure.append(f"{name} {failed[0]}")
+    return "missed", "failed once: " + ", ".join(unsure) if unsure else ""
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("tree", type=pathlib.Path)
+    parser.add_argument("--wss", action="store_true", help="the tests over wss")
+    parser.add_argument("--above", type=float, default=0, metavar="S", help="only tests that take so long, and mutants missed so far")
+    parser.add_argument("--below", type=float, default=0.5, metavar="S", help="only tests that take less")
+    parser.add_argument("--only", default="*", help="files, such as 'src/proto/*'")
+    parser.add_argument("--c", type=pathlib.Path, metavar="DIR", help="the C programs in DIR instead, which scripts/build-c has made")
+    parser.add_argument("--library", metavar="DIR", help="what the C programs load their library from")
+    parser.add_argument("--budget", type=float, default=1e9, metavar="S", help="of the tests of a mutant, those of its file's name and the quickest, so long together")
+    parser.add_argument("--jobs", type=int, default=3)
+    arguments = parser.parse_args()
+    arguments.tree = arguments.tree.resolve()
+    found = c_programs(arguments.c.resolve()) if arguments.c else programs(arguments.tree)
+    baseline = [test for test in measure(arguments, found) if test["status"] == 0]
+    print(f"{len(baseline)} tests of {len(found)} programs", flush=True)
+    baseline = [test for test in baseline if arguments.above <= test["seconds"] < arguments.below]
+    mutants = json.loads((arguments.tree / "mutants.json").read_text())
+    verdicts = arguments.tree / "verdicts.jsonl"
+    known = {}
+    if verdicts.exists():
+        for line in verdicts.read_text().splitlines():
+            entry = json.loads(line)
+            if known.get(entry["number"], "missed") == "missed":
+                known[entry["number"]] = entry["verdict"]
+    again = arguments.above > 0 or arguments.wss or bool(arguments.c)
+
+    def is_wanted(mutant):
+        verdict = known.get(mutant["number"])
+        is_here = mutant["state"] == "switched" and fnmatch.fnmatch(mutant["file"], arguments.only)
+        return is_here and verdict == ("missed" if again else None)
+
+    wanted = list(filter(is_wanted, mutants))
+    print(f"{len(wanted)} mutants to run", flush=True)
+    stage = f"{'C ' if arguments.c else ''}{'wss' if arguments.wss else 'ws'} {arguments.above}-{arguments.below} s"
+
+    def one(mutant):
+        tests = [test for test in baseline if mutant["function"] in test["reached"]]
+        stem = pathlib.Path(mutant["file"]).stem
+        tests = within(arguments.budget, sorted(tests, key=lambda test: (stem not in test["program"] + test["test"], test["seconds"])))
+        begin = time.monotonic()
+        verdict, by = judge(arguments, found, tests, mutant)
+        return {"number": mutant["number"], "name": mutant["name"], "verdict": verdict, "by": by, "tests": len(tests), "seconds": round(time.monotonic() - begin, 1), "stage": stage}
+
+    counts = collections.Counter()
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool, verdicts.open("a") as file:
+        for done in concurrent.futures.as_completed([pool.submit(one, mutant) for mutant in wanted]):
+            entry = done.result()
+            counts[entry["verdict"]] += 1
+            file.write(json.dumps(entry) + "\n")
+            file.flush()
+            if sum(counts.values()) % 50 == 0:
+                print(dict(counts), flush=True)
+    print(dict(counts), flush=True)
+
+
+if __name__ == "__main__":
+    main()
