@@ -7,7 +7,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 target := $(or $(CARGO_TARGET_DIR),target)
 # Most of the programs wait most of the time.
-ctest := ctest --output-on-failure --parallel 3 --no-tests=error --test-dir
+ctest := ctest --output-on-failure --parallel 4 --no-tests=error --test-dir
 with_faults := --features dump,fault-injection,count-locked
 faults := --test fault_injection --test hostile_faults
 # What runs over wss as well. The others look at documents and instructions.
