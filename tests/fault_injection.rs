@@ -6,23 +6,21 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 use support::{
     BINARY, Call, Cause, FIN, FOREVER, MORE, Options, READABLE, Status, Stream, TEXT, WRITABLE,
-    descriptor_count, option, server, thread_count, until,
+    descriptor_count, option, server, thread_count, turn, until,
 };
 use wsstream::fault::{Fault, On, arm, disarm, fired};
 use wsstream::memory::chunk::live_bytes;
 
 /// Faults are the process's: the tests take turns.
-static TURN: Mutex<()> = Mutex::new(());
-
 struct Turn(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
 
 impl Turn {
     fn take() -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         disarm();
         server();
         Self(turn)
@@ -415,6 +413,7 @@ fn alone(test: &str) -> (bool, String) {
 
 #[test]
 fn a_panic_of_the_library_prints_nothing() {
+    let _turn = turn();
     let (passed, printed) = alone("after_a_panic_every_call_answers_internal_and_nothing_hangs");
     assert!(passed, "{printed}");
     assert_eq!(printed, "");

@@ -5,26 +5,20 @@ mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use support::alone::{alone, without_descriptors};
 use support::flood::Flood;
 use support::heap::{Heap, live, more_than};
 use support::peer::{Connection, Peer, frame, whole_frames};
 use support::{
-    BINARY, CLOSED, Cause, FOREVER, Options, READABLE, Status, Stream, WRITABLE, option, server, until,
+    BINARY, CLOSED, Cause, FOREVER, Options, READABLE, Status, Stream, WRITABLE, option, server, turn, until,
     until_spinning,
 };
 
 #[global_allocator]
 static HEAP: Heap = Heap;
-
-/// Memory and processor are the process's: the tests take turns.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// An open stream and the peer's end of it.
 fn pair(peer: &Peer, options: &Options) -> (Stream, Connection) {

@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::Read;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use support::peer::{Connection, Peer, frame, whole_frames};
 use support::{BINARY, Call, FIN, FOREVER, MORE, Options, Status, Stream, TEXT, option, until};
 use wsstream::fault::{Fault, On, arm, disarm, fired};
@@ -14,8 +14,7 @@ const LATE_MS: i64 = 5000;
 
 /// Faults are the process's: the tests take turns.
 fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let turn = support::turn();
     disarm();
     turn
 }

@@ -12,14 +12,14 @@ use ::wsstream::ffi::options::wsstream_options_set_aborter;
 use socket2::{Domain, Socket, Type};
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Once;
 use std::time::Duration;
 use support::alone::alone;
 use support::heap::{Heap, live_with_full_pool};
 use support::peer::{Connection, Peer, frame};
 use support::{
     BINARY, FOREVER, Options, READABLE, Status, Stream, TEXT, descriptor_count, is_secure, option, server,
-    thread_count, until,
+    thread_count, turn, until,
 };
 
 #[global_allocator]
@@ -28,9 +28,6 @@ static HEAP: Heap = Heap;
 const COUNT: usize = 1000;
 /// So many at once.
 const BATCH: usize = 50;
-
-/// Everything is counted for the whole process: the tests take turns. Whether the first of them has come by.
-static IS_WARM: Mutex<bool> = Mutex::new(false);
 
 /// Descriptors, and threads of the library.
 fn counts() -> (usize, usize) {
@@ -60,12 +57,11 @@ fn leave_nothing_behind<T>(
     begin: impl FnOnce() -> T + Send,
     batch: impl Fn(&T) + Sync,
 ) {
+    static WARM: Once = Once::new();
+    let _turn = turn();
     server();
-    let mut is_warm = IS_WARM.lock().unwrap_or_else(PoisonError::into_inner);
     // On threads of their own: what the library keeps for a thread of the program goes with the thread.
-    if !std::mem::replace(&mut is_warm, true) {
-        std::thread::spawn(warm_up).join().expect("it ends");
-    }
+    WARM.call_once(|| std::thread::spawn(warm_up).join().expect("it ends"));
     let (empty, bytes_before) = (counts(), live_with_full_pool());
     std::thread::scope(|scope| {
         scope.spawn(|| {

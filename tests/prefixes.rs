@@ -12,14 +12,13 @@ mod raw_tls;
 use model::{End, Known, OWN_CODE, PROTOCOL, conversation, conversation_size};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::RawFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use support::heap::{Heap, live_with_full_pool};
 use support::peer::{Connection, Peer, reset, whole_frames};
 use support::reader::{Reader, read_all};
 use support::{
     FOREVER, Info, Message, Options, Status, Stream, TEXT, descriptor_count, is_secure, option, thread_count,
-    until, until_spinning,
+    turn, until, until_spinning,
 };
 
 #[global_allocator]
@@ -32,12 +31,6 @@ const CLOSE_TIMEOUT_MS: i64 = 300;
 const AT_ONCE: usize = 340;
 /// What may be kept of a thousand streams: the internal thread's tables at their largest.
 const KEPT: usize = 64 << 10;
-
-/// Memory and descriptors are the process's: the tests take turns.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn options() -> Options {
     let options = Options::with(option::CLOSE_TIMEOUT_MS, CLOSE_TIMEOUT_MS);

@@ -39,12 +39,22 @@ impl Choices {
         Self(seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    /// Below `end`, which is not 0.
-    pub fn below(&mut self, end: usize) -> usize {
+    /// Any number of 48 bits.
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % end
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
+    }
+
+    /// Below `end`, which is not 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.next() >> 17) as usize % end
+    }
+
+    /// So many.
+    pub fn bytes(&mut self, size: usize) -> Vec<u8> {
+        (0..size).map(|_| self.next() as u8).collect()
     }
 
     /// Mostly small, sometimes up to `max`; never 0.

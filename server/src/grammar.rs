@@ -3,15 +3,13 @@
 
 use crate::behaviour::answer::Answer;
 use crate::behaviour::closing::{Abrupt, Close, CloseReply};
-use crate::behaviour::compressed::Compressed;
-use crate::behaviour::count::Count;
 use crate::behaviour::echo::{self, Echo, Sink};
 use crate::behaviour::flood::Flood;
 use crate::behaviour::ping::Ping;
 use crate::behaviour::raw::Raw;
 use crate::behaviour::stall::{Stall, StallUntil};
 use crate::behaviour::verify::Verify;
-use crate::behaviour::{Made, Setting};
+use crate::behaviour::{Made, Setting, compressed, count};
 use crate::connection::{answer_help, answer_record, answer_release};
 use crate::host::HOSTS;
 use crate::query::Refusal;
@@ -205,7 +203,7 @@ pub static ROUTES: &[Route] = &[
         path: "/count",
         summary: "Sends n messages in gathered writes, then Close. Byte j of message i (both from 0) is (31 * i + j) % 251 in a binary and 'a' + (i + j) % 26 in a text message.",
         groups: &[COUNT, ENDING],
-        action: Action::Behave(Count::make),
+        action: Action::Behave(count::make),
     },
     Route {
         path: "/compressed",
@@ -224,7 +222,7 @@ pub static ROUTES: &[Route] = &[
             ],
             ENDING,
         ],
-        action: Action::Behave(Compressed::make),
+        action: Action::Behave(compressed::make),
     },
     Route {
         path: "/answer",

@@ -30,6 +30,16 @@ impl<T, const OWNER: u64> Seat<T, OWNER> {
         Self { word: AtomicU64::new(word), value: UnsafeCell::new(value) }
     }
 
+    /// One whose word is any, an owner in it or none.
+    #[cfg(test)]
+    pub fn with(word: u64, value: T) -> Self {
+        let seat = Self::new(word & !OWNER, value);
+        if word & OWNER != 0 {
+            std::mem::forget(seat.take(|free| Some(free | word & OWNER)));
+        }
+        seat
+    }
+
     /// The word as it is now.
     #[inline]
     pub fn load(&self) -> u64 {

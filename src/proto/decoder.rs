@@ -274,21 +274,19 @@ impl Decoder {
 
     /// Whether a call without further input answers `Compressed`.
     pub fn has_output(&self) -> bool {
-        !self.is_discarding && self.compression.as_ref().is_some_and(|compression| compression.has_output)
+        self.compression.as_ref().is_some_and(|compression| compression.has_output)
     }
 
     /// Gives the inflater back where the next message needs no window of this one.
     pub fn release_memory(&mut self) {
-        let is_over = matches!(self.stage, Stage::Ended | Stage::Failed(_)) || self.is_discarding;
         if let Some(compression) = &mut self.compression {
-            let is_kept = self.message.is_open || compression.context_takeover;
-            if is_over || !is_kept {
+            if !self.message.is_open && !compression.context_takeover {
                 compression.inflater = None;
             }
         }
     }
 
-    /// Nothing further is decoded: gives the inflater back.
+    /// Nothing further is decompressed: gives the inflater back.
     pub fn finish(&mut self) {
         if let Some(compression) = &mut self.compression {
             compression.inflater = None;
@@ -328,6 +326,7 @@ impl Decoder {
     pub fn discard_data(&mut self) {
         self.is_discarding = true;
         self.short_size_end = 0;
+        self.finish();
     }
 
     /// A whole frame with a 16-bit length, the second most frequent thing on a connection.

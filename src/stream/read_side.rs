@@ -44,13 +44,12 @@ pub struct Message {
 }
 
 impl Message {
-    /// The same in memory of its own where it is a small part of what it keeps; None: the system refused memory.
-    fn compact(self) -> Option<Self> {
-        let Self { kind, payload } = self;
-        if payload.owner_capacity() <= 2 * payload.len() {
-            return Some(Self { kind, payload });
+    /// Puts it into memory of its own where it is a small part of what it keeps; None: the system refused memory.
+    fn compact(&mut self) -> Option<()> {
+        if self.payload.owner_capacity() > 2 * self.payload.len() {
+            self.payload = Slice::copy_of(&self.payload)?;
         }
-        Some(Self { kind, payload: Slice::copy_of(&payload)? })
+        Some(())
     }
 }
 
@@ -271,11 +270,10 @@ impl ReadSide {
 
     /// Keeps a message for a later read; false where the system refused memory. `compact`: it may be there for long,
     /// so a small one is copied and pins no chunk.
-    pub fn push(&mut self, message: Message, compact: bool) -> bool {
-        if self.queue.try_reserve(1).is_err() {
+    pub fn push(&mut self, mut message: Message, compact: bool) -> bool {
+        if self.queue.try_reserve(1).is_err() || compact && message.compact().is_none() {
             return false;
         }
-        let Some(message) = (if compact { message.compact() } else { Some(message) }) else { return false };
         self.queued_size += message.payload.len() + MESSAGE_COST;
         self.queue.push_back(message);
         true
@@ -382,11 +380,8 @@ impl ReadSide {
     /// Lets small queued messages let go of the chunks that they were received in.
     pub fn compact_queue(&mut self) {
         for message in &mut self.queue {
-            if message.payload.owner_capacity() > 2 * message.payload.len() {
-                if let Some(copy) = Slice::copy_of(&message.payload) {
-                    message.payload = copy;
-                }
-            }
+            // Without memory it stays where it is.
+            let _ = message.compact();
         }
     }
 
@@ -516,7 +511,10 @@ impl ReadSide {
         self.effort +=
             1 + part.consumed / COMPRESSED_PER_FRAME + (part.produced + part.copied) / INFLATED_PER_FRAME;
         match self.finish_partial_if(part.fin) {
-            Some(message) => Ok(Decoded::Message(message.compact().ok_or(Broken::NoMemory)?)),
+            Some(mut message) => {
+                message.compact().ok_or(Broken::NoMemory)?;
+                Ok(Decoded::Message(message))
+            }
             None => Ok(Decoded::Inflated),
         }
     }

@@ -96,11 +96,7 @@ impl<T> ReadWord<T> {
     /// Any word.
     #[cfg(test)]
     pub fn with(word: u64, value: T) -> Self {
-        let made = Self { seat: Seat::new(word & !OWNER, value) };
-        if word & OWNER != 0 {
-            std::mem::forget(made.seat.take(|free| Some(free | word & OWNER)));
-        }
-        made
+        Self { seat: Seat::with(word, value) }
     }
 
     /// The word as it is now.

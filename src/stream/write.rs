@@ -141,7 +141,7 @@ impl Stream {
             || part.data.len() > PIECE_SIZE
             || !part.fin
             || side.outgoing.is_open()
-            || side.compresses(part.data.len())
+            || part.compress && side.compresses(part.data.len())
             || self.is_traced
         {
             return self.write_slowly(Some(locked), part, timeout);
@@ -259,9 +259,7 @@ impl Stream {
     ) -> Result<Locked<'a>, Status> {
         let mut compression = None;
         if progress.compressed.is_some() {
-            let side = locked.side();
-            compression = side.compression.take();
-            side.is_compressor_lent = compression.is_some();
+            compression = locked.side().compression.take();
         }
         locked.unlock(true);
         let seat = WriterSeat(self);
@@ -279,9 +277,7 @@ impl Stream {
         let mut locked = Locked::new(self, self.lock_write(), true);
         std::mem::forget(seat);
         if compression.is_some() {
-            let side = locked.side();
-            side.is_compressor_lent = false;
-            side.compression = compression;
+            locked.side().compression = compression;
         }
         if compressed.is_err() {
             return Err(self.fail_write(locked));

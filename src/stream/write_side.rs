@@ -38,12 +38,10 @@ pub(super) struct WriteSide {
     pub sent: Given,
     masks: Masks,
     pub outgoing: Outgoing,
-    /// permessage-deflate, where it was agreed.
+    /// permessage-deflate, where it was agreed; a write call takes it along while it compresses without the lock.
     pub compression: Option<Compression>,
     /// The message that is open is compressed.
     pub is_compressing: bool,
-    /// The write call that is inside has taken `compression` along, to use it without the lock.
-    pub is_compressor_lent: bool,
     /// Between the header of a frame and the end of its payload: nothing else may be framed.
     pub in_frame: bool,
     /// A writer is inside a message that is not framed to its end.
@@ -96,11 +94,11 @@ impl WriteSide {
     /// Whether the compressor, if there is one, was used of late, or is in the middle of a message; else it is given back.
     pub fn keeps_compressor(&mut self) -> bool {
         let is_within = self.is_compressing && self.is_unfinished();
-        self.is_compressor_lent
-            || self
-                .compression
-                .as_mut()
-                .is_some_and(|compression| is_within && !compression.is_idle() || compression.keep_if_used())
+        match &mut self.compression {
+            Some(compression) => is_within && !compression.is_idle() || compression.keep_if_used(),
+            // A write call has it.
+            None => is_within,
+        }
     }
 
     /// Begins a frame; its payload must follow through `mask`.

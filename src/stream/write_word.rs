@@ -72,11 +72,7 @@ impl<T> WriteWord<T> {
     /// Any word.
     #[cfg(test)]
     pub fn with(word: u64, value: T) -> Self {
-        let made = Self { seat: Seat::new(word & !LOCKED, value) };
-        if word & LOCKED != 0 {
-            std::mem::forget(made.seat.take(|free| Some(free | word & LOCKED)));
-        }
-        made
+        Self { seat: Seat::with(word, value) }
     }
 
     /// The word as it is now.

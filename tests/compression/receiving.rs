@@ -15,21 +15,7 @@ const READABLE_SOME: u32 = 16;
 
 /// A frame of a compressed message; `first` without RSV1 is a continuation or its end.
 fn send(connection: &mut Connection, first: u8, payload: &[u8]) {
-    // Not by way of hexadecimal: payloads may be large.
-    let mut bytes = vec![first];
-    match payload.len() {
-        size @ 0..=125 => bytes.push(size as u8),
-        size @ 126..=0xFFFF => {
-            bytes.push(126);
-            bytes.extend((size as u16).to_be_bytes());
-        }
-        size => {
-            bytes.push(127);
-            bytes.extend((size as u64).to_be_bytes());
-        }
-    }
-    bytes.extend(payload);
-    connection.send(&bytes);
+    connection.send(&frame(first, payload));
 }
 
 #[track_caller]

@@ -119,7 +119,8 @@ def errors(tree, verb):
 
 def main():
     tree = pathlib.Path(sys.argv[1])
-    listed = json.loads(subprocess.run(["cargo", "mutants", "--list", "--json"], cwd=tree, stdout=subprocess.PIPE, check=True).stdout)
+    command = ["cargo", "mutants", "--list", "--json"]
+    listed = json.loads(subprocess.run(command, cwd=tree, stdout=subprocess.PIPE, check=True).stdout)
     files, mutants, count = {}, [], 0
     for number, entry in enumerate(listed, 1):
         mutant = {key: entry[key] for key in ("name", "file", "span", "replacement", "genre")}

@@ -11,6 +11,8 @@ import pathlib
 import re
 import sys
 
+from run import verdicts_of
+
 NAME = re.compile(r"^src/(?P<file>\S+?):(?P<line>\d+):\d+: (?P<what>.*?)(?: in (?P<function>.*))?$")
 VERDICTS = ["caught", "timed out", "missed", "unviable", "constant", "not run"]
 
@@ -35,11 +37,7 @@ def parts(name):
 def main():
     tree = pathlib.Path(sys.argv[1])
     mutants = json.loads((tree / "mutants.json").read_text())
-    last = {}
-    for line in (tree / "verdicts.jsonl").read_text().splitlines():
-        entry = json.loads(line)
-        if last.get(entry["number"], "missed") == "missed":
-            last[entry["number"]] = entry["verdict"]
+    last = verdicts_of(tree)
     table, missed = collections.defaultdict(collections.Counter), []
     for mutant in mutants:
         verdict = last.get(mutant["number"], "not run") if mutant["state"] == "switched" else mutant["state"]
@@ -56,11 +54,13 @@ def main():
         noticed, viable = counts["caught"] + counts["timed out"], counts["caught"] + counts["timed out"] + counts["missed"]
         print(f"\n`{layer}`: {noticed} of {viable} that were run are noticed, {100 * noticed / max(viable, 1):.1f} %.")
     rows, unjudged = collections.defaultdict(list), collections.defaultdict(list)
-    known = list(judgements())
+    known, used = list(judgements()), set()
     for file, line, function, what in missed:
-        for of_file, of_function, of_what, text in known:
-            if fnmatch.fnmatchcase(file, of_file) and fnmatch.fnmatchcase(function, of_function) and fnmatch.fnmatchcase(what, of_what):
+        for judgement in known:
+            *patterns, text = judgement
+            if all(map(fnmatch.fnmatchcase, (file, function, what), patterns)):
                 rows[file, function, text].append(f"{line} {what}")
+                used.add(judgement)
                 break
         else:
             unjudged[file, function].append(f"{line} {what}")
@@ -71,6 +71,10 @@ def main():
     print("\n| function | missed and not judged |\n|---|---|")
     for (file, function), places in unjudged.items():
         print(f"| `{file}` `{function}` | {cell(places)} |")
+
+    for judgement in known:
+        if judgement not in used:
+            print("no missed mutant fits:", *judgement[:3], file=sys.stderr)
 
 
 def cell(places):

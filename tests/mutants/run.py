@@ -19,24 +19,26 @@ import threading
 import time
 
 FEATURES = "dump,fault-injection,count-locked"
-FAILED = re.compile(r"^test (\S+).* FAILED$|^test (\S+).*\.\.\. FAILED", re.M)
+FAILED = re.compile(r"^test (\S+) .*FAILED$", re.M)
+# What runs for minutes, or is linked without the library.
+C_LEFT_OUT = ("c.floods", "c.backpressure", "c.loading")
 
 
 def programs(tree):
-    command = ["cargo", "test", "--no-run", "--quiet", "--message-format=json", "--features", FEATURES, "--package", "wsstream", "--package", "wsstream-test-server"]
-    output = subprocess.run(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
+    packages = ["--package", "wsstream", "--package", "wsstream-test-server"]
+    command = ["cargo", "test", "--no-run", "--quiet", "--message-format=json", "--features", FEATURES, *packages]
+    output = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True).stdout
     found = {}
     for line in output.splitlines():
         entry = json.loads(line)
         if entry.get("executable") and entry["profile"]["test"] and "/server/" not in entry["manifest_path"]:
-            name = "lib" if "lib" in entry["target"]["kind"] or "cdylib" in entry["target"]["kind"] else entry["target"]["name"]
-            found[name] = entry["executable"]
+            is_library = "cdylib" in entry["target"]["kind"]
+            found["lib" if is_library else entry["target"]["name"]] = entry["executable"]
     return found
 
 
 def c_programs(folder):
-    left_out = ("c.floods", "c.backpressure", "c.loading")
-    return {path.name: str(path) for path in sorted(folder.glob("c.*")) if path.name not in left_out}
+    return {path.name: str(path) for path in sorted(folder.glob("c.*")) if path.name not in C_LEFT_OUT}
 
 
 def command_of(arguments, found, name, cases, *options):
@@ -55,7 +57,17 @@ def environment(arguments, mutant=0, reached=None):
 
 def execute(command, variables, timeout, tree):
     """Exit status (None: killed when the time was over) and output; ended at the first test that fails."""
-    process = subprocess.Popen(command, env=variables, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace", start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        env=variables,
+        cwd=tree,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
     is_over = threading.Event()
 
     def end():
@@ -87,24 +99,31 @@ def kill(process):
         pass
 
 
-def measure(arguments, found):
-    """For each test: functions reached, seconds."""
-    path = arguments.tree / "-".join(["baseline", *(["c"] if arguments.c else []), *(["wss"] if arguments.wss else [])])
-    if path.exists():
-        return json.loads(path.read_text())
+def tests_of(arguments, found):
+    """Program and name of every test; a C program is one test without a name."""
+    if arguments.c:
+        return [(name, "") for name in found]
     tests = []
     for name, program in found.items():
-        if arguments.c:
-            tests.append((name, ""))
-            continue
-        output = subprocess.run([program, "--list", "--format", "terse"], cwd=arguments.tree, stdout=subprocess.PIPE, text=True, check=True).stdout
-        tests += [(name, line.removesuffix(": test")) for line in output.splitlines() if line.endswith(": test")]
+        command = [program, "--list", "--format", "terse"]
+        lines = subprocess.run(command, cwd=arguments.tree, capture_output=True, text=True, check=True).stdout.splitlines()
+        tests += [(name, line.removesuffix(": test")) for line in lines if line.endswith(": test")]
+    return tests
+
+
+def measure(arguments, found):
+    """For each test: functions reached, seconds."""
+    kinds = ["c"] * bool(arguments.c) + ["wss"] * arguments.wss
+    path = arguments.tree / "-".join(["baseline", *kinds])
+    if path.exists():
+        return json.loads(path.read_text())
 
     def one(test):
         name, case = test
         with tempfile.NamedTemporaryFile("r", dir="/tmp") as file:
             begin = time.monotonic()
-            status, output = execute(command_of(arguments, found, name, [case]), environment(arguments, reached=file.name), 240, arguments.tree)
+            variables = environment(arguments, reached=file.name)
+            status, output = execute(command_of(arguments, found, name, [case]), variables, 240, arguments.tree)
             seconds = time.monotonic() - begin
             reached = sorted(set(map(int, file.read().split())))
         if status != 0:
@@ -112,7 +131,7 @@ def measure(arguments, found):
         return {"program": name, "test": case, "seconds": seconds, "reached": reached, "status": status}
 
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        baseline = list(pool.map(one, tests))
+        baseline = list(pool.map(one, tests_of(arguments, found)))
     path.write_text(json.dumps(baseline))
     return baseline
 
@@ -128,40 +147,49 @@ def within(budget, tests):
     return chosen
 
 
-def judge(arguments, found, tests, mutant):
-    """caught, timed out or missed, and by what."""
+def batches(tests):
+    """Program after program, the quickest first, and of a large one its quickest tests first."""
     groups = collections.defaultdict(list)
-    for test in tests:
+    for test in sorted(tests, key=lambda test: test["seconds"]):
         groups[test["program"]].append(test)
-    unsure = []
     for name, group in sorted(groups.items(), key=lambda item: (item[0] != "lib", sum(test["seconds"] for test in item[1]))):
-        group = sorted(group, key=lambda test: test["seconds"])
-        sizes = [8, len(group)] if name != "lib" and len(group) > 12 else [len(group)]
-        position = 0
-        for size in sizes:
-            part = group[position:size]
-            position = size
-            total = sum(test["seconds"] for test in part)
-            timeout = 8 + total + 4 * max(test["seconds"] for test in part)
-            cases = [test["test"] for test in part]
-            command = command_of(arguments, found, name, cases, "--test-threads", "6")
-            status, output = execute(command, environment(arguments, mutant["number"]), timeout, arguments.tree)
-            if status == 0:
-                continue
-            if status is None:
-                return "timed out", f"{name} {cases[0]} and {len(cases) - 1} more"
-            failed = [first or second for first, second in FAILED.findall(output)]
-            if not failed and not arguments.c:
-                return "caught", f"{name}: it ends with {status}"
-            failed = failed or [""]
-            again, _ = execute(command_of(arguments, found, name, failed[:1]), environment(arguments, mutant["number"]), 30 + 4 * total, arguments.tree)
+        first = 8 if name != "lib" and len(group) > 12 else len(group)
+        yield from ((name, batch) for batch in (group[:first], group[first:]) if batch)
+
+
+def judge(arguments, found, tests, number):
+    """caught, timed out or missed, and by what."""
+    variables, unsure = environment(arguments, number), []
+    for name, batch in batches(tests):
+        cases, total = [test["test"] for test in batch], sum(test["seconds"] for test in batch)
+        command = command_of(arguments, found, name, cases, "--test-threads", "6")
+        timeout = 8 + total + 4 * max(test["seconds"] for test in batch)
+        status, output = execute(command, variables, timeout, arguments.tree)
+        if status is None:
+            return "timed out", f"{name} {cases[0]} and {len(cases) - 1} more"
+        failed = FAILED.findall(output)
+        if status != 0 and not failed and not arguments.c:
+            return "caught", f"{name}: it ends with {status}"
+        if status != 0:
+            case = failed[0] if failed else ""
+            again, _ = execute(command_of(arguments, found, name, [case]), variables, 30 + 4 * total, arguments.tree)
             if again != 0:
-                return ("caught" if again is not None else "timed out"), f"{name} {failed[0]}"
-            unsure.append(f"{name} {failed[0]}")
+                return "timed out" if again is None else "caught", f"{name} {case}"
+            unsure.append(f"{name} {case}")
     return "missed", "failed once: " + ", ".join(unsure) if unsure else ""
 
 
-def main():
+def verdicts_of(tree):
+    """What is known of each mutant by its number: whoever noticed it first counts."""
+    path, known = tree / "verdicts.jsonl", {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        entry = json.loads(line)
+        if known.get(entry["number"], "missed") == "missed":
+            known[entry["number"]] = entry["verdict"]
+    return known
+
+
+def parse_arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("tree", type=pathlib.Path)
     parser.add_argument("--wss", action="store_true", help="the tests over wss")
@@ -170,43 +198,39 @@ def main():
     parser.add_argument("--only", default="*", help="files, such as 'src/proto/*'")
     parser.add_argument("--c", type=pathlib.Path, metavar="DIR", help="the C programs in DIR instead, which scripts/build-c has made")
     parser.add_argument("--library", metavar="DIR", help="what the C programs load their library from")
-    parser.add_argument("--budget", type=float, default=1e9, metavar="S", help="of the tests of a mutant, those of its file's name and the quickest, so long together")
+    parser.add_argument("--budget", type=float, default=1e9, metavar="S", help="only the tests of the file's name and the quickest, so long together")
     parser.add_argument("--jobs", type=int, default=3)
     arguments = parser.parse_args()
     arguments.tree = arguments.tree.resolve()
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
     found = c_programs(arguments.c.resolve()) if arguments.c else programs(arguments.tree)
     baseline = [test for test in measure(arguments, found) if test["status"] == 0]
     print(f"{len(baseline)} tests of {len(found)} programs", flush=True)
     baseline = [test for test in baseline if arguments.above <= test["seconds"] < arguments.below]
-    mutants = json.loads((arguments.tree / "mutants.json").read_text())
-    verdicts = arguments.tree / "verdicts.jsonl"
-    known = {}
-    if verdicts.exists():
-        for line in verdicts.read_text().splitlines():
-            entry = json.loads(line)
-            if known.get(entry["number"], "missed") == "missed":
-                known[entry["number"]] = entry["verdict"]
-    again = arguments.above > 0 or arguments.wss or bool(arguments.c)
-
-    def is_wanted(mutant):
-        verdict = known.get(mutant["number"])
-        is_here = mutant["state"] == "switched" and fnmatch.fnmatch(mutant["file"], arguments.only)
-        return is_here and verdict == ("missed" if again else None)
-
-    wanted = list(filter(is_wanted, mutants))
+    known = verdicts_of(arguments.tree)
+    is_later = arguments.above > 0 or arguments.wss or arguments.c
+    wanted = [
+        mutant
+        for mutant in json.loads((arguments.tree / "mutants.json").read_text())
+        if mutant["state"] == "switched"
+        and fnmatch.fnmatch(mutant["file"], arguments.only)
+        and known.get(mutant["number"]) == ("missed" if is_later else None)
+    ]
     print(f"{len(wanted)} mutants to run", flush=True)
-    stage = f"{'C ' if arguments.c else ''}{'wss' if arguments.wss else 'ws'} {arguments.above}-{arguments.below} s"
 
     def one(mutant):
-        tests = [test for test in baseline if mutant["function"] in test["reached"]]
         stem = pathlib.Path(mutant["file"]).stem
-        tests = within(arguments.budget, sorted(tests, key=lambda test: (stem not in test["program"] + test["test"], test["seconds"])))
-        begin = time.monotonic()
-        verdict, by = judge(arguments, found, tests, mutant)
-        return {"number": mutant["number"], "name": mutant["name"], "verdict": verdict, "by": by, "tests": len(tests), "seconds": round(time.monotonic() - begin, 1), "stage": stage}
+        tests = [test for test in baseline if mutant["function"] in test["reached"]]
+        tests.sort(key=lambda test: (stem not in test["program"] + test["test"], test["seconds"]))
+        verdict, by = judge(arguments, found, within(arguments.budget, tests), mutant["number"])
+        return {"number": mutant["number"], "name": mutant["name"], "verdict": verdict, "by": by}
 
     counts = collections.Counter()
-    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool, verdicts.open("a") as file:
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool, (arguments.tree / "verdicts.jsonl").open("a") as file:
         for done in concurrent.futures.as_completed([pool.submit(one, mutant) for mutant in wanted]):
             entry = done.result()
             counts[entry["verdict"]] += 1

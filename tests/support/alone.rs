@@ -8,13 +8,14 @@ use std::process::{Command, Stdio};
 const VARIABLE: &str = "WSSTREAM_TEST_ALONE";
 
 /// Runs the test of this name, which is the one that calls this, again in a process of its own: there `body`, here no more
-/// than that.
+/// than that, which takes descriptors and thus a turn.
 #[track_caller]
 pub fn alone(test: &str, body: impl FnOnce()) {
-    deadline::begin();
     if std::env::var_os(VARIABLE).is_some_and(|name| name == test) {
+        deadline::begin();
         return body();
     }
+    let _turn = deadline::turn();
     let output = Command::new(std::env::current_exe().expect("the path of this program"))
         .args(["--exact", test, "--nocapture"])
         .env(VARIABLE, test)

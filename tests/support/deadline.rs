@@ -2,7 +2,7 @@
 //! stream stands on where the library can tell.
 
 use std::io::Write;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(240);
@@ -35,6 +35,14 @@ pub fn begin() {
     WATCHDOG.call_once(|| {
         std::thread::Builder::new().name("deadline".to_owned()).spawn(watch).expect("a thread");
     });
+}
+
+/// The turn of a test that counts or changes what is the whole process's. Its deadline begins with its turn.
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    begin();
+    turn
 }
 
 fn watch() {

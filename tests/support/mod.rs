@@ -16,6 +16,7 @@ pub mod server;
 pub mod stream;
 pub mod thread;
 
+pub use deadline::turn;
 pub use record::{Frame, Record};
 pub use server::server;
 pub use stream::{BINARY, FIN, Info, MORE, Message, NO_CODE, Options, Stream, TEXT, option};
@@ -83,8 +84,8 @@ pub fn pattern(size: usize) -> Vec<u8> {
     (0..size).map(|at| (at % 251) as u8).collect()
 }
 
-/// A frame as a server sends it, in hexadecimal: `first` is FIN, RSV and the opcode.
-pub fn frame(first: u8, payload: &[u8]) -> String {
+/// A frame as a server sends it: `first` is FIN, RSV and the opcode.
+pub fn frame_bytes(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {
         size @ 0..=125 => bytes.push(size as u8),
@@ -98,7 +99,12 @@ pub fn frame(first: u8, payload: &[u8]) -> String {
         }
     }
     bytes.extend(payload);
-    hex(&bytes)
+    bytes
+}
+
+/// The same in hexadecimal.
+pub fn frame(first: u8, payload: &[u8]) -> String {
+    hex(&frame_bytes(first, payload))
 }
 
 /// A server's Close frame in hexadecimal.

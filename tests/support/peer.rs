@@ -280,8 +280,4 @@ pub fn whole_frames(mut bytes: &[u8]) -> Vec<Received> {
     frames
 }
 
-/// A frame as a server sends it.
-pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let text = super::frame(first, payload);
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex")).collect()
-}
+pub use super::frame_bytes as frame;

@@ -1,12 +1,12 @@
 //! `/compressed`: compressed messages of any size, made as they go from one block that is compressed once.
 
 use super::count::Pattern;
-use super::{Behaviour, Made, Setting, close_at_end, message_opcode};
+use super::feeder::Feeder;
+use super::{Made, Setting, close_at_end, message_opcode};
 use crate::deflate::{Agreement, flush};
-use crate::frame::{FrameHeader, RSV1, append_header, opcode};
+use crate::frame::{RSV1, append_header, opcode};
 use crate::query::Refusal;
-use crate::session::Conversation;
-use crate::wire::{Ending, How, Wire};
+use crate::wire::{Ending, Wire};
 use flate2::{Compress, Compression, FlushCompress};
 use std::io;
 
@@ -15,13 +15,6 @@ const BLOCK_BYTES: usize = 251 * 26 * 160;
 /// Frames of this many bytes are gathered for one write.
 const BATCH_BYTES: usize = 64 * 1024;
 const TAIL_BYTES: usize = 4;
-
-/// Sends the messages, then Close.
-pub struct Compressed {
-    plan: Option<Plan>,
-    waits: bool,
-    ending: Ending,
-}
 
 struct Plan {
     /// One that reads nothing before it, so that it may be repeated.
@@ -34,43 +27,34 @@ struct Plan {
     close: Option<Vec<u8>>,
 }
 
-impl Compressed {
-    /// Makes it.
-    pub fn make(setting: &Setting) -> Made {
-        let query = setting.query;
-        let Some(agreement) = Agreement::from_query(query, setting.request)? else {
-            return Err(Refusal("it needs deflate, and a client that offers it".to_owned()));
-        };
-        let kind = message_opcode(query)?;
-        let size: u64 = query.number_or("size", 1 << 20)?;
-        let (block_count, rest) = (size / BLOCK_BYTES as u64, size % BLOCK_BYTES as u64);
-        let pattern = Pattern::new(kind == opcode::TEXT, BLOCK_BYTES);
-        let rest = &pattern.message(0)[..usize::try_from(rest).expect("below a block")];
-        let block = |bytes| {
-            let level = Compression::fast();
-            let mut compress = Compress::new_with_window_bits(level, false, agreement.server_bits());
-            // What follows a full flush reads nothing before it.
-            flush(&mut compress, bytes, FlushCompress::Full)
-        };
-        let mut rest = block(rest);
-        rest.truncate(rest.len() - TAIL_BYTES);
-        let plan = Plan {
-            block: block(pattern.message(0)),
-            block_count,
-            rest,
-            opcode: kind,
-            count: query.number_or("n", 1)?,
-            close: close_at_end(query, Some(1000))?,
-        };
-        let ending = Ending::from_query(query, How::Fin)?;
-        Ok(Box::new(Compressed { plan: Some(plan), waits: query.flag_or("wait", false)?, ending }))
-    }
-
-    fn start(&mut self, conversation: &mut Conversation) {
-        if let Some(plan) = self.plan.take() {
-            conversation.feed(move |wire| plan.feed(wire));
-        }
-    }
+/// Sends the messages, then Close.
+pub fn make(setting: &Setting) -> Made {
+    let query = setting.query;
+    let Some(agreement) = Agreement::from_query(query, setting.request)? else {
+        return Err(Refusal("it needs deflate, and a client that offers it".to_owned()));
+    };
+    let kind = message_opcode(query)?;
+    let size: u64 = query.number_or("size", 1 << 20)?;
+    let (block_count, rest) = (size / BLOCK_BYTES as u64, size % BLOCK_BYTES as u64);
+    let pattern = Pattern::new(kind == opcode::TEXT, BLOCK_BYTES);
+    let rest = &pattern.message(0)[..usize::try_from(rest).expect("below a block")];
+    let block = |bytes| {
+        let level = Compression::fast();
+        let mut compress = Compress::new_with_window_bits(level, false, agreement.server_bits());
+        // What follows a full flush reads nothing before it.
+        flush(&mut compress, bytes, FlushCompress::Full)
+    };
+    let mut rest = block(rest);
+    rest.truncate(rest.len() - TAIL_BYTES);
+    let plan = Plan {
+        block: block(pattern.message(0)),
+        block_count,
+        rest,
+        opcode: kind,
+        count: query.number_or("n", 1)?,
+        close: close_at_end(query, Some(1000))?,
+    };
+    Feeder::make(query, move |wire| plan.feed(wire))
 }
 
 impl Plan {
@@ -96,28 +80,5 @@ impl Plan {
             wire.send_close(body)?;
         }
         Ok(None)
-    }
-}
-
-impl Behaviour for Compressed {
-    fn opened(&mut self, conversation: &mut Conversation) {
-        if !self.waits {
-            self.start(conversation);
-        }
-    }
-
-    fn frame_ended(&mut self, header: &FrameHeader, conversation: &mut Conversation) {
-        if header.fin {
-            self.start(conversation);
-        }
-    }
-
-    fn close_received(&mut self, body: &[u8], conversation: &mut Conversation) {
-        conversation.send_close(body);
-        conversation.end(self.ending.clone());
-    }
-
-    fn wants_payload(&self) -> bool {
-        false
     }
 }

@@ -1,9 +1,9 @@
 //! `/count`: many messages whose bytes both sides can compute, as fast as the client takes them.
 
-use super::{Behaviour, Made, Setting, close_at_end, message_opcode};
-use crate::frame::{FrameHeader, opcode};
-use crate::session::Conversation;
-use crate::wire::{Ending, How, Wire};
+use super::feeder::Feeder;
+use super::{Made, Setting, close_at_end, message_opcode};
+use crate::frame::opcode;
+use crate::wire::{Ending, Wire};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -41,13 +41,6 @@ impl Pattern {
     }
 }
 
-/// Sends the messages, then Close.
-pub struct Count {
-    plan: Option<Plan>,
-    waits: bool,
-    ending: Ending,
-}
-
 struct Plan {
     pattern: Pattern,
     opcode: u8,
@@ -58,29 +51,20 @@ struct Plan {
     close: Option<Vec<u8>>,
 }
 
-impl Count {
-    /// Makes it.
-    pub fn make(setting: &Setting) -> Made {
-        let query = setting.query;
-        let opcode = message_opcode(query)?;
-        let seconds: Option<u64> = query.number("seconds")?;
-        let plan = Plan {
-            pattern: Pattern::new(opcode == opcode::TEXT, query.number_or("size", 16)?),
-            opcode,
-            count: query.number_or("n", if seconds.is_some() { 0 } else { 100 })?,
-            duration: seconds.map(Duration::from_secs),
-            frame_bytes_max: query.number_or("frame", 0)?,
-            close: close_at_end(query, Some(1000))?,
-        };
-        let ending = Ending::from_query(query, How::Fin)?;
-        Ok(Box::new(Count { plan: Some(plan), waits: query.flag_or("wait", false)?, ending }))
-    }
-
-    fn start(&mut self, conversation: &mut Conversation) {
-        if let Some(plan) = self.plan.take() {
-            conversation.feed(move |wire| plan.feed(wire));
-        }
-    }
+/// Sends the messages, then Close.
+pub fn make(setting: &Setting) -> Made {
+    let query = setting.query;
+    let opcode = message_opcode(query)?;
+    let seconds: Option<u64> = query.number("seconds")?;
+    let plan = Plan {
+        pattern: Pattern::new(opcode == opcode::TEXT, query.number_or("size", 16)?),
+        opcode,
+        count: query.number_or("n", if seconds.is_some() { 0 } else { 100 })?,
+        duration: seconds.map(Duration::from_secs),
+        frame_bytes_max: query.number_or("frame", 0)?,
+        close: close_at_end(query, Some(1000))?,
+    };
+    Feeder::make(query, move |wire| plan.feed(wire))
 }
 
 impl Plan {
@@ -104,28 +88,5 @@ impl Plan {
             wire.send_close(body)?;
         }
         Ok(None)
-    }
-}
-
-impl Behaviour for Count {
-    fn opened(&mut self, conversation: &mut Conversation) {
-        if !self.waits {
-            self.start(conversation);
-        }
-    }
-
-    fn frame_ended(&mut self, header: &FrameHeader, conversation: &mut Conversation) {
-        if header.fin {
-            self.start(conversation);
-        }
-    }
-
-    fn close_received(&mut self, body: &[u8], conversation: &mut Conversation) {
-        conversation.send_close(body);
-        conversation.end(self.ending.clone());
-    }
-
-    fn wants_payload(&self) -> bool {
-        false
     }
 }

@@ -7,6 +7,7 @@ pub mod closing;
 pub mod compressed;
 pub mod count;
 pub mod echo;
+mod feeder;
 pub mod flood;
 pub mod ping;
 pub mod raw;

@@ -94,9 +94,7 @@ fn close_reason_keeps_its_bom_and_its_last_byte() {
 fn every_close_code_is_judged_as_the_wire_allows() {
     for code in 0..=u16::MAX {
         let is_legal = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
-        let mut reader = Reader::new(0);
-        reader.feed(&frame(true, CLOSE, &code.to_be_bytes()), 1);
-        match &reader.finish()[..] {
+        match &reader(0, None).read(&frame(true, CLOSE, &code.to_be_bytes()))[..] {
             [Seen::Close(seen, _)] => assert!(is_legal && *seen == Some(code), "{code}"),
             [Seen::Fail(failure)] => assert!(!is_legal && failure.close_code == 1002, "{code}"),
             other => panic!("{code}: {other:?}"),
@@ -173,9 +171,9 @@ fn payload_that_looks_like_frames_is_payload() {
         [frame(true, TEXT, b"inner"), frame(true, BINARY, &[0; 200]), frame(true, CLOSE, b"")].concat();
     let outer = frame(true, BINARY, &inner);
     for cut in 0..outer.len() {
-        let mut reader = Reader::new(0);
-        reader.feed(&outer[..cut], usize::MAX);
-        reader.feed(&outer[cut..], usize::MAX);
+        let mut reader = reader(0, None);
+        reader.feed(&outer[..cut]);
+        reader.feed(&outer[cut..]);
         assert_eq!(reader.finish(), [binary(&inner)], "cut at {cut}");
     }
 }
@@ -191,13 +189,12 @@ fn discarding_drops_the_message_at_hand_and_later_ones_but_answers_control_frame
     ]
     .concat();
     for piece_size in [1, 2, 7, later.len()] {
-        let mut reader = Reader::new(200);
-        reader.feed(&frame(false, TEXT, b"half")[..5], 100);
+        let mut reader = reader(200, None);
+        reader.feed(&frame(false, TEXT, b"half")[..5]);
         assert!(reader.decoder.is_in_message());
-        reader.decoder.discard_data();
-        assert!(!reader.decoder.is_in_message());
+        reader.discard_data();
         assert_eq!(reader.decoder.payload_remaining(), 0);
-        reader.feed(b"f", 100);
+        reader.feed(b"f");
         for piece in later.chunks(piece_size) {
             // Nothing is given out, so even no budget at all must do.
             let mut piece = piece;
@@ -229,9 +226,9 @@ fn discarding_drops_every_later_message_that_is_whole_in_its_call() {
 #[test]
 fn discarding_still_fails_on_broken_framing() {
     for broken in [frame(true, CONTINUATION, b""), frame(true, 3, b""), b"\x82\x80".to_vec()] {
-        let mut reader = Reader::new(0);
-        reader.decoder.discard_data();
-        reader.feed(&[frame(true, TEXT, b"dropped"), broken].concat(), usize::MAX);
-        assert!(matches!(reader.finish()[..], [Seen::Fail(failure)] if failure.close_code == 1002));
+        let mut reader = reader(0, None);
+        reader.discard_data();
+        let seen = reader.read(&[frame(true, TEXT, b"dropped"), broken].concat());
+        assert!(matches!(seen[..], [Seen::Fail(failure)] if failure.close_code == 1002));
     }
 }

@@ -153,10 +153,8 @@ fn the_window_outlives_a_stream_that_ends_inside_a_message() {
             frame(true, RSV1 | BINARY, &second),
         ]
         .concat();
-        let mut reader = Reader::agreed(0, &agreement);
-        reader.feed(&frames, usize::MAX);
         let tail = binary(&data[size - 200..]);
-        let seen = reader.finish();
+        let seen = reader(0, Some(&agreement)).read(&frames);
         assert_eq!(seen.len(), 5, "{bits} {size}: {:?}", seen.last());
         assert!(
             seen[0] == binary(&data) && seen[1..] == [tail.clone(), tail.clone(), tail.clone(), tail],
@@ -229,22 +227,22 @@ fn the_limit_is_one_on_what_comes_out() {
     // What does not fit any more is not even decompressed.
     let bomb = compressed(&mut deflater(), &vec![0; 10 << 20]);
     let input = frame(true, RSV1 | BINARY, &bomb);
-    let mut reader = Reader::agreed(1000, &AGREED);
-    let (used, event) = reader.decoder.decode(&input, usize::MAX);
+    let mut decoder = reader(1000, Some(&AGREED)).decoder;
+    let (used, event) = decoder.decode(&input, usize::MAX);
     let Event::Compressed { payload, .. } = event else { panic!("{event:?}") };
     let mut output = vec![1; 1 << 20];
-    let broken = reader.decoder.inflate(&input[payload.range()], &mut output);
+    let broken = decoder.inflate(&input[payload.range()], &mut output);
     assert!(matches!(broken, Err(Broken::Fail(failure)) if failure.close_code == 1009), "{used} {broken:?}");
     assert!(output[1001..].iter().all(|&byte| byte == 1), "one byte beyond the limit is written at most");
 }
 
 #[test]
 fn what_is_discarded_is_not_decompressed() {
-    let mut reader = Reader::agreed(0, &AGREED);
-    reader.feed(&frame(false, RSV1 | TEXT, &HELLO[..4]), usize::MAX);
-    reader.decoder.discard_data();
-    reader.feed(&frame(true, CONTINUATION, b"no deflate stream"), usize::MAX);
-    reader.feed(&[frame(true, RSV1 | TEXT, &[7; 9]), frame(true, PING, b"")].concat(), usize::MAX);
+    let mut reader = reader(0, Some(&AGREED));
+    reader.feed(&frame(false, RSV1 | TEXT, &HELLO[..4]));
+    reader.discard_data();
+    reader.feed(&frame(true, CONTINUATION, b"no deflate stream"));
+    reader.feed(&[frame(true, RSV1 | TEXT, &[7; 9]), frame(true, PING, b"")].concat());
     assert!(!reader.decoder.has_output());
     assert_eq!(reader.seen, [Seen::Ping(vec![])]);
 }

@@ -54,22 +54,8 @@ fn random_conversations_cut_at_random_arrive_as_they_were_sent() {
     let mut random = Random::new(2);
     for _ in 0..300 {
         let (bytes, expected) = random_conversation(&mut random);
-        let mut reader = Reader::new(0);
-        let mut rest = &bytes[..];
-        while !rest.is_empty() {
-            let size = 1 + match random.below(3) {
-                0 => random.below(rest.len().min(4)),
-                1 => random.below(rest.len().min(300)),
-                _ => random.below(rest.len()),
-            };
-            let budget = match random.below(3) {
-                0 => 512 + random.below(512),
-                _ => usize::MAX,
-            };
-            reader.feed(&rest[..size], budget);
-            rest = &rest[size..];
-        }
-        assert_eq!(reader.finish(), expected);
+        let manner = Manner::Random(random.clone());
+        assert_eq!(Reader::new(0, None, manner).read(&bytes), expected);
     }
 }
 

@@ -26,7 +26,7 @@ struct Session {
 impl Session {
     fn open() -> Self {
         let mut session = Self {
-            reader: Reader::new(0),
+            reader: reader(0, None),
             state: State::Connecting,
             now: 0,
             deadline: None,
@@ -44,7 +44,7 @@ impl Session {
         match action {
             Action::Nothing | Action::GiveUp => {}
             Action::QueueClose => {
-                self.reader.decoder.discard_data();
+                self.reader.discard_data();
                 self.deadline = Some(self.now + CLOSE_TIMEOUT);
             }
             Action::QueueReply => {
@@ -90,7 +90,7 @@ impl Session {
     fn receive(&mut self, bytes: &[u8]) {
         for byte in bytes.chunks(1) {
             let before = self.reader.seen.len();
-            self.reader.feed(byte, usize::MAX);
+            self.reader.feed(byte);
             let input = match self.reader.seen[before..] {
                 [] => continue,
                 [Seen::Close(..)] => Input::CloseReceived,

@@ -18,7 +18,7 @@ if not importlib.util.find_spec("lib2to3"):
     sys.exit(2)
 
 import report
-from cases import deal, is_with_compression, load_cases, suite_version
+from cases import deal, load_cases, suite_version
 from worker import Worker
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results.txt"
@@ -37,7 +37,6 @@ def parse_arguments():
     )
     parser.add_argument("testee", metavar="TESTEE", help="the client under test")
     parser.add_argument("--cases", default="*", metavar="GLOBS", help="only these, such as '1.*,5.19'")
-    parser.add_argument("--share", type=share, metavar="K/N", help="of groups 12 and 13 only share K of N, from 0")
     parser.add_argument("--jobs", type=int, metavar="N", help="testees at once, a server each; default: processors")
     parser.add_argument("--out", type=pathlib.Path, metavar="FILE", help="writes the verdicts in full, as JSON")
     parser.add_argument("--update", action="store_true", help="writes results.txt instead of comparing")
@@ -57,13 +56,6 @@ def parse_arguments():
     return arguments
 
 
-def share(text):
-    index, count = map(int, text.split("/"))
-    if not 0 <= index < count:
-        raise ValueError
-    return index, count
-
-
 def split_at(words, separator):
     index = words.index(separator) if separator in words else len(words)
     return words[:index], words[index + 1 :]
@@ -73,27 +65,15 @@ def select(ids, globs):
     return [case_id for case_id in ids if any(fnmatch.fnmatchcase(case_id, glob) for glob in globs.split(","))]
 
 
-def take_share(ids, cases, wanted):
-    """Leaves out the other shares of the long groups; the cases of all others stay."""
-    if not wanted:
-        return ids
-    index, count = wanted
-    compressing = [case_id for case_id in cases if is_with_compression(case_id)]
-    others = set(compressing).difference(deal(compressing, cases, count)[index])
-    return [case_id for case_id in ids if case_id not in others]
-
-
 def main():
     arguments = parse_arguments()
     cases = load_cases()
-    selected = select(cases, arguments.cases)
-    ids = take_share(selected, cases, arguments.share)
+    ids = select(cases, arguments.cases)
     if not ids:
         print("autobahn: no case is selected", file=sys.stderr)
         return EXIT_ENVIRONMENT
     hands = [hand for hand in deal(ids, cases, arguments.jobs) if hand]
-    part = ", of 12 and 13 share {} of {}".format(*arguments.share) if arguments.share else ""
-    print(f"autobahntestsuite {suite_version()}: {len(ids)} of {len(cases)} cases{part}", flush=True)
+    print(f"autobahntestsuite {suite_version()}: {len(ids)} of {len(cases)} cases", flush=True)
 
     verdicts, failures = play(hands, arguments)
     # A committed case that the suite no longer has is one that did not run.
