@@ -1,5 +1,6 @@
 # The libraries, made by Cargo. wsstream::wsstream is what is installed. wsstream::tested is the same with the feature
-# `dump`: when the deadline of a test program is over, it writes what every stream stands on. With ThreadSanitizer both
+# `dump`: when the deadline of a test program is over, it writes what every stream stands on; it is not optimised as a
+# whole, which takes as long again. With ThreadSanitizer both
 # are one library, in which Rust's own standard library is compiled anew, since a race shows only between instrumented
 # instructions.
 #
@@ -57,6 +58,7 @@ else()
     ${wsstream_cargo_rustc} --release --target-dir "${WSSTREAM_CARGO_TARGET_DIR}")
   if(WSSTREAM_TESTS)
     wsstream_add_library(tested "${WSSTREAM_CARGO_TARGET_DIR}-dump/release/libwsstream.so"
+      "${CMAKE_COMMAND}" -E env CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
       ${wsstream_cargo_rustc} --release --features dump --target-dir "${WSSTREAM_CARGO_TARGET_DIR}-dump")
   endif()
 endif()

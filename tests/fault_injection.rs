@@ -247,7 +247,7 @@ fn a_panic_anywhere_ends_one_stream_and_no_other() {
                 let has_fired = fired(point);
                 disarm();
                 if has_fired {
-                    reached.push((point, on));
+                    reached.push(point);
                 }
                 // The next life is undisturbed, and so is who looked on, unless it was the one that was hit.
                 let next = live();
@@ -262,9 +262,18 @@ fn a_panic_anywhere_ends_one_stream_and_no_other() {
             }
         }
     }
-    let missed: Vec<_> =
-        POINTS.iter().filter(|point| !reached.iter().any(|(name, _)| name == *point)).collect();
-    assert!(missed.is_empty(), "no life comes by {missed:?}; reached {reached:?}");
+    // Which of the two comes by is decided anew in each life.
+    for point in POINTS.iter().filter(|point| !reached.contains(point)) {
+        until(|| {
+            [On::Caller, On::Internal].into_iter().any(|on| {
+                arm(point, Fault::Panic, on, 0);
+                live();
+                let has_fired = fired(point);
+                disarm();
+                has_fired
+            })
+        });
+    }
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn a_refused_send_that_is_told_to_nobody_leaves_a_read_asleep() {
 
 #[test]
 fn a_hole_that_is_forgotten_lets_a_later_write_pass() {
-    fails("behind a hole", broken(with(Bug::HoleForgotten), POST_AND_WRITE_BROKEN));
+    fails_within(1, "behind a hole", broken(with(Bug::HoleForgotten), POST_AND_WRITE_BROKEN));
 }
 
 /// A write blocks when `closed` settles without a closing handshake.
@@ -207,7 +207,7 @@ fn a_reply_that_is_sent_before_a_small_message_has_it_behind() {
 
 #[test]
 fn an_end_that_does_not_wait_for_the_reply_drops_it() {
-    fails("the reply goes out", replied(Bug::ReplyNotServed));
+    fails_within(1, "the reply goes out", replied(Bug::ReplyNotServed));
 }
 
 /// The peer resets TCP while one thread reads and another writes: only one of them is told by the system.
@@ -263,7 +263,7 @@ fn who_was_told_of_the_end_meets_it_in_both_halves() {
 
 #[test]
 fn an_end_that_is_told_before_it_is_marked_lets_a_read_go_on() {
-    fails("reading has ended", told(Bug::MarksUnawaited, false));
+    fails_within(1, "reading has ended", told(Bug::MarksUnawaited, false));
 }
 
 /// What was received is wrong, and TCP breaks behind it, while another thread has the write word.
@@ -291,7 +291,7 @@ fn a_failure_that_was_left_to_a_writer_is_the_cause_though_tcp_breaks() {
 
 #[test]
 fn an_end_that_forgets_the_failure_before_it_tells_another_cause() {
-    fails("what failed first", failed_and_ended(Bug::FailureForgotten));
+    fails_within(1, "what failed first", failed_and_ended(Bug::FailureForgotten));
 }
 
 /// The program wants no further message: a read says so at once, what is queued is thrown away, and the stream ends as
@@ -385,7 +385,7 @@ fn a_cancel_that_nobody_is_told_of_keeps_what_is_queued() {
 
 #[test]
 fn a_queue_that_is_left_after_the_cancel_is_kept() {
-    fails("thrown away", cancelled(queued(Bug::CancelledLeft), CANCEL_BESIDE_A_POLL));
+    fails_within(1, "thrown away", cancelled(queued(Bug::CancelledLeft), CANCEL_BESIDE_A_POLL));
 }
 
 /// A stream that is freed while a call is inside: the memory is given back, and nobody touches it after that.
@@ -494,12 +494,12 @@ fn a_free_that_is_not_marked_is_not_told_to_a_write() {
 
 #[test]
 fn a_read_that_is_not_seen_loses_its_memory() {
-    fails(GIVEN_BACK, freed(queued(Bug::ReaderUnseen), FREE_AND_SHORT_READ));
+    fails_within(1, GIVEN_BACK, freed(queued(Bug::ReaderUnseen), FREE_AND_SHORT_READ));
 }
 
 #[test]
 fn a_batch_of_reads_that_is_not_seen_loses_its_memory() {
-    fails(GIVEN_BACK, freed(queued(Bug::BatchUnpinned), FREE_AND_READ_TWO));
+    fails_within(1, GIVEN_BACK, freed(queued(Bug::BatchUnpinned), FREE_AND_READ_TWO));
 }
 
 #[test]
