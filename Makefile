@@ -66,8 +66,8 @@ header: ## write the header and the lists made from the source
 	@for part in header symbols layout conformance; do cargo xtask $$part || exit; done
 
 build_test = scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
-build_sanitized = scripts/quietly "C programs with sanitizers" scripts/build-c sanitized -DWSSTREAM_SANITIZE=address
-build_thread = scripts/quietly "C programs with ThreadSanitizer" scripts/build-c thread -DWSSTREAM_SANITIZE=thread
+build_sanitized = scripts/quietly "C programs with sanitizers" scripts/build-c sanitized -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=address
+build_thread = scripts/quietly "C programs with ThreadSanitizer" scripts/build-c thread -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=thread
 
 # For the other targets there is nothing left to build then.
 .PHONY: programs

@@ -4,11 +4,14 @@
 use super::calls::{abort, cancel, statistics};
 use super::support::alone::alone;
 use super::support::heap::{live, live_with_full_pool, more_than};
-use super::support::peer::{Peer, frame};
+use super::support::peer::{Connection, Peer, frame};
 use super::support::{
     BINARY, Cause, FIN, FOREVER, NO_CODE, Options, Status, Stream, is_secure, option, pattern, server, until,
 };
-use super::zlib::{BINARY_FRAME, Decompressor, compressed, compressing_to, mixture, noise, received, words};
+use super::zlib::{
+    BINARY_FRAME, CLIENT_WINDOW_BITS, Decompressor, SERVER_WINDOW_BITS, compressed, compressing_to, mixture,
+    noise, received, words,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use wsstream::ffi::read::{wsstream_chunk, wsstream_read_some};
@@ -179,6 +182,43 @@ fn an_idle_connection_keeps_an_inflater_at_most() {
             println!("{query}: {in_use} bytes in use, {} idle", more_than(before) / COUNT);
             drop(streams);
             until(|| more_than(before) < COUNT << 10);
+        }
+    });
+}
+
+#[test]
+fn compressing_and_decompressing_cost_what_the_header_says() {
+    alone("memory::compressing_and_decompressing_cost_what_the_header_says", || {
+        let peer = Peer::of_scheme(None);
+        let text = words(1, 3000).into_bytes();
+        let cost = |client_bits: i64, server_bits: i64, used: &dyn Fn(&Stream, &mut Connection)| {
+            let options = Options::with(CLIENT_WINDOW_BITS, client_bits).and(SERVER_WINDOW_BITS, server_bits);
+            let answer = format!("; server_max_window_bits={server_bits}");
+            let (stream, mut connection) = compressing_to(&peer, &options, &answer);
+            let before = live_with_full_pool();
+            used(&stream, &mut connection);
+            live_with_full_pool().saturating_sub(before)
+        };
+        // The rest of the message is still to come: it is not given back.
+        let sends: &dyn Fn(&Stream, &mut Connection) = &|stream, connection| {
+            assert_eq!(stream.write_some(BINARY, &text, 0, FOREVER), Status::Ok);
+            connection.receive().expect("a part");
+        };
+        let receives: &dyn Fn(&Stream, &mut Connection) = &|stream, connection| {
+            connection.send(&frame(BINARY_FRAME, &compressed(b"hello")));
+            assert_eq!(stream.read(FOREVER).expect("a message").bytes(), b"hello");
+        };
+        // What the first of all make once.
+        (cost(15, 15, sends), cost(15, 15, receives));
+        for (stated, client_bits, server_bits, used) in [
+            (265_000, 12, 15, sends),
+            (380_000, 15, 15, sends),
+            (48_000 + (32 << 10), 12, 15, receives),
+            (48_000 + (1 << 10), 12, 10, receives),
+        ] {
+            // The internal thread may give something back meanwhile.
+            let found: Vec<_> = (0..20).map(|_| cost(client_bits, server_bits, used)).collect();
+            assert!(found.iter().any(|found| found.abs_diff(stated) <= stated / 20), "{stated}: {found:?}");
         }
     });
 }

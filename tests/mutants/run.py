@@ -24,9 +24,10 @@ FAILED = re.compile(r"^test (\S+) .*FAILED$", re.M)
 C_LEFT_OUT = ("c.floods", "c.backpressure", "c.loading")
 
 
-def programs(tree):
-    packages = ["--package", "wsstream", "--package", "wsstream-test-server"]
-    command = ["cargo", "test", "--no-run", "--quiet", "--message-format=json", "--features", FEATURES, *packages]
+def programs(tree, models):
+    tested = ["--features", FEATURES, "--package", "wsstream", "--package", "wsstream-test-server"]
+    chosen = ["--package", "wsstream-models"] if models else tested
+    command = ["cargo", "test", "--no-run", "--quiet", "--message-format=json", *chosen]
     output = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True).stdout
     found = {}
     for line in output.splitlines():
@@ -52,6 +53,7 @@ def environment(arguments, mutant=0, reached=None):
     variables |= {"WSSTREAM_TEST_SCHEME": "wss"} if arguments.wss else {}
     variables |= {"WSSTREAM_REACHED": reached} if reached else {}
     variables |= {"LD_LIBRARY_PATH": arguments.library} if arguments.library else {}
+    variables |= {"WSSTREAM_MODEL_SECONDS": "1"} if arguments.models else {}
     return variables
 
 
@@ -113,7 +115,7 @@ def tests_of(arguments, found):
 
 def measure(arguments, found):
     """For each test: functions reached, seconds."""
-    kinds = ["c"] * bool(arguments.c) + ["wss"] * arguments.wss
+    kinds = ["c"] * bool(arguments.c) + ["models"] * arguments.models + ["wss"] * arguments.wss
     path = arguments.tree / "-".join(["baseline", *kinds])
     if path.exists():
         return json.loads(path.read_text())
@@ -196,7 +198,9 @@ def parse_arguments():
     parser.add_argument("--above", type=float, default=0, metavar="S", help="only tests that take so long, and mutants missed so far")
     parser.add_argument("--below", type=float, default=0.5, metavar="S", help="only tests that take less")
     parser.add_argument("--only", default="*", help="files, such as 'src/proto/*'")
+    parser.add_argument("--among", type=pathlib.Path, metavar="FILE", help="only the mutants whose numbers it begins its lines with")
     parser.add_argument("--c", type=pathlib.Path, metavar="DIR", help="the C programs in DIR instead, which scripts/build-c has made")
+    parser.add_argument("--models", action="store_true", help="the claims of models instead, which compile both words")
     parser.add_argument("--library", metavar="DIR", help="what the C programs load their library from")
     parser.add_argument("--budget", type=float, default=1e9, metavar="S", help="only the tests of the file's name and the quickest, so long together")
     parser.add_argument("--jobs", type=int, default=3)
@@ -207,17 +211,19 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    found = c_programs(arguments.c.resolve()) if arguments.c else programs(arguments.tree)
+    found = c_programs(arguments.c.resolve()) if arguments.c else programs(arguments.tree, arguments.models)
     baseline = [test for test in measure(arguments, found) if test["status"] == 0]
     print(f"{len(baseline)} tests of {len(found)} programs", flush=True)
     baseline = [test for test in baseline if arguments.above <= test["seconds"] < arguments.below]
     known = verdicts_of(arguments.tree)
-    is_later = arguments.above > 0 or arguments.wss or arguments.c
+    among = {int(line.split()[0]) for line in arguments.among.read_text().splitlines()} if arguments.among else None
+    is_later = arguments.above > 0 or arguments.wss or arguments.c or arguments.models
     wanted = [
         mutant
         for mutant in json.loads((arguments.tree / "mutants.json").read_text())
         if mutant["state"] == "switched"
         and fnmatch.fnmatch(mutant["file"], arguments.only)
+        and (among is None or mutant["number"] in among)
         and known.get(mutant["number"]) == ("missed" if is_later else None)
     ]
     print(f"{len(wanted)} mutants to run", flush=True)
