@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 use support::alone::{alone, refuse_threads};
 use support::peer::Peer;
 use support::{
-    Call, Cause, FOREVER, Options, Phase, Status, Stream, descriptor_count, option, server, thread_count,
-    until,
+    Call, Cause, FOREVER, Options, Phase, Status, Stream, descriptor_count, is_again_after, is_again_at_once,
+    option, server, thread_count, until,
 };
 
 /// Long for a machine that is busy, short for what would never come.
@@ -150,6 +150,16 @@ fn free_while_resolving_settles_at_once() {
     let waiting = Call::blocked(move || share.wait_opened(FOREVER));
     stream.free();
     assert_eq!(waiting.join(), Status::State);
+    names::release(&name);
+}
+
+#[test]
+fn a_read_and_a_wait_keep_their_time_while_the_lookup_hangs() {
+    let (name, stream) = hung("read", 1).remove(0);
+    names::is_asked_for(&name);
+    is_again_at_once(|| stream.refused_read(0));
+    is_again_at_once(|| stream.wait_opened(0));
+    is_again_after(30, |ms| stream.refused_read(ms));
     names::release(&name);
 }
 

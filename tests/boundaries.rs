@@ -54,8 +54,10 @@ fn a_message_that_comes_with_the_response_waits_for_on_opened_and_is_not_lost() 
     let registered =
         unsafe { wsstream_on_opened(stream.handle(), Some(opened), (&raw const told).cast_mut().cast()) };
     assert_eq!(registered, Status::Ok as i32);
-    connection.switch(&[frame(0x81, b"first"), close_of(1000, "")].concat());
+    // An empty one takes its place in the queue as well.
+    connection.switch(&[frame(0x81, b""), frame(0x81, b"second"), close_of(1000, "")].concat());
     assert_eq!(calls.recv(), Ok(("opened", Status::Ok)));
+    assert_eq!(calls.recv(), Ok(("message", Status::Ok)));
     assert_eq!(calls.recv(), Ok(("message", Status::Ok)));
     end_tcp(&connection);
     assert_eq!(calls.recv(), Ok(("message", Status::Done)));
@@ -115,4 +117,16 @@ fn a_cancel_tells_the_message_callback_although_the_peer_answers_nothing() {
     assert_eq!(cancel(&stream, 1000, ""), Status::Ok);
     assert_eq!(calls.recv(), Ok(Status::Done));
     assert_eq!(stream.wait_closed(0).0, Status::Again);
+}
+
+// Rows: R13
+#[test]
+fn a_message_callback_that_comes_after_a_cancel_and_a_failure_is_told_of_the_cancel() {
+    let (told, calls) = channel();
+    let (stream, connection) = connected();
+    assert_eq!(cancel(&stream, 1000, ""), Status::Ok);
+    drop(connection);
+    stream.closed_uncleanly();
+    assert_eq!(stream.on_message(move |status| told.send(status).expect("it is awaited")), Status::Ok);
+    assert_eq!(calls.recv(), Ok(Status::Done));
 }

@@ -316,6 +316,7 @@ fn a_panic_of_a_blocked_reader_ends_its_read() {
     arm("stream.pump", Fault::Panic, On::Caller, 0);
     assert_eq!(stream.write(TEXT, b"x", 0), Status::Ok);
     assert_eq!(read.join(), Status::Internal);
+    assert_eq!(stream.refused_read(0), Status::Internal, "its place is free");
 }
 
 #[test]

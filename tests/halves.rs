@@ -592,6 +592,17 @@ fn what_belongs_to_no_half_is_welcome_while_both_are_busy() {
 }
 
 #[test]
+fn a_message_that_was_begun_in_parts_is_ended_in_parts_after_a_local_close() {
+    let (stream, mut connection) = connected();
+    connection.send(&frame(0x81, b"abcdef"));
+    assert_eq!(stream.poll(READABLE, FOREVER), Ok(READABLE));
+    assert_eq!(read_some(&stream, 2, 0), part(TEXT, b"ab", false, 4));
+    assert_eq!(stream.close(1000, ""), Status::Ok);
+    assert_eq!((stream.refused_read(0), stream.refused_read(10)), (Status::State, Status::State));
+    assert_eq!(read_some(&stream, 9, 0), part(TEXT, b"cdef", true, 0));
+}
+
+#[test]
 fn what_is_read_in_parts_is_counted_once_and_whole() {
     let (stream, mut connection) = connected();
     connection.send(&frame(0x02, b"abc"));

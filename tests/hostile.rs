@@ -66,6 +66,39 @@ fn memory_stays_flat_while_the_peer_is_always_a_little_behind() {
     assert!(most <= 4 * MARK + (1 << 20), "{most} bytes for a mark of {MARK}");
 }
 
+/// How often the internal thread has gone to sleep.
+fn sleeps() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux lists them");
+    let status = |task: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(task.ok()?.path().join("status")).ok()
+    };
+    let found = tasks.filter_map(status).find(|status| status.starts_with("Name:\twsstream\n"));
+    let status = found.expect("the internal thread");
+    let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    count.and_then(|count| count.trim().parse().ok()).expect("a number")
+}
+
+#[test]
+fn an_idle_stream_keeps_no_write_buffer_and_wakes_nobody() {
+    alone("an_idle_stream_keeps_no_write_buffer_and_wakes_nobody", || {
+        let (stream, mut connection) = pair(&Peer::new(None), &Options::new());
+        let mut writes = |data: &[u8]| {
+            assert_eq!(stream.write(BINARY, data, FOREVER), Status::Ok);
+            assert_eq!(connection.receive().expect("it comes").payload.len(), data.len());
+        };
+        writes(b"small");
+        assert_eq!(stream.wait_closed(100).0, Status::Again);
+        let before = live();
+        writes(&[7; 50_000]);
+        until(|| more_than(before) < 10 << 10);
+        until(|| {
+            let before = sleeps();
+            std::thread::sleep(Duration::from_millis(200));
+            sleeps() - before < 5
+        });
+    });
+}
+
 /// What a peer can send for ever without one message: name, first bytes, repeated bytes, whether it takes answers.
 fn floods() -> [(&'static str, Vec<u8>, Vec<u8>, bool); 4] {
     let (ping, pong) = (frame(0x89, b""), frame(0x8A, b""));

@@ -1,13 +1,16 @@
 //! Waiting for events, `wake`, and the callbacks of `closed`.
 
+#[path = "support/halves.rs"]
+mod calls;
 mod support;
 
+use calls::connected;
 use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::{
-    BINARY, CLOSED, Call, FOREVER, OPENED, Options, READABLE, Status, Stream, TEXT, WRITABLE, frame, option,
-    server,
+    BINARY, CLOSED, Call, FOREVER, OPENED, Options, READABLE, Status, Stream, TEXT, WRITABLE, frame,
+    is_again_after, is_again_at_once, option, peer, reads_what_is_here, server,
 };
 
 const READABLE_SOME: u32 = 16;
@@ -111,6 +114,70 @@ fn a_part_of_a_message_is_readable_some_and_not_readable() {
     assert_eq!(stream.poll(READABLE, 0), Err(Status::Again));
     assert_eq!(stream.poll(READABLE | READABLE_SOME, 0), Ok(READABLE_SOME));
     assert_eq!(stream.refused_read(0), Status::Again);
+}
+
+#[test]
+fn a_read_keeps_its_time_beside_a_blocked_poll() {
+    let stream = Stream::opened(&server().url("/echo"));
+    let poll = blocked(&stream, |share| share.poll(READABLE, FOREVER));
+    is_again_at_once(|| stream.refused_read(0));
+    is_again_after(30, |ms| stream.refused_read(ms));
+    assert!(!poll.is_finished());
+    assert_eq!((stream.wake(READABLE), poll.join()), (Status::Ok, Err(Status::Again)));
+}
+
+#[test]
+fn a_poll_that_may_not_wait_does_not() {
+    let stream = Stream::opened(&server().url("/echo"));
+    is_again_at_once(|| stream.poll(CLOSED, 0).unwrap_err());
+    let read = blocked(&stream, |share| share.refused_read(FOREVER));
+    is_again_at_once(|| stream.poll(READABLE, 0).unwrap_err());
+    assert_eq!((stream.wake(READABLE), read.join()), (Status::Ok, Status::Again));
+}
+
+#[test]
+fn a_read_gives_the_internal_thread_a_moment_for_what_it_is_decoding() {
+    let (stream, mut connection) = connected();
+    let (pings, pongs) = (peer::frame(0x89, b"").repeat(16), peer::frame(0x8A, b"").repeat(2000));
+    let bytes = [peer::frame(0x81, b"here"), pings, pongs].concat();
+    for _ in 0..50 {
+        connection.send(&bytes);
+        // So many are answered at once: what comes behind them is still being decoded.
+        for _ in 0..16 {
+            assert_eq!(connection.receive().expect("a pong").first, 0x8A);
+        }
+        assert_eq!(reads_what_is_here(&stream).text(), "here");
+    }
+}
+
+#[test]
+fn polling_for_what_holds_keeps_nobody_from_reading_on() {
+    let (stream, mut connection) = connected();
+    for _ in 0..20 {
+        let read = blocked(&stream, |share| share.reads_text("m"));
+        connection.send(&[peer::frame(0x81, b"m"), peer::frame(0x89, b"p")].concat());
+        read.join();
+        // The reader took what it asked for. Who is to answer the ping has to get at it.
+        let pong = Call::begun(move || {
+            assert_eq!(connection.receive().expect("a pong").payload, b"p");
+            connection
+        });
+        while !pong.is_finished() {
+            assert_eq!(stream.poll(OPENED | WRITABLE, 0), Ok(OPENED | WRITABLE));
+        }
+        connection = pong.join();
+    }
+}
+
+// Rows: W06, B06
+#[test]
+fn a_poll_that_drives_alone_is_told_of_room() {
+    let token = server().token();
+    let stream = Stream::opened(&server().url(&format!("/stall_until?token={token}")));
+    assert_eq!(stream.write(BINARY, &vec![0; LARGE], 0), Status::Queued);
+    let poll = blocked(&stream, |share| share.poll(READABLE | WRITABLE, FOREVER));
+    server().release(&token);
+    assert_eq!(poll.join(), Ok(WRITABLE));
 }
 
 // Rows: W06, B06
@@ -224,6 +291,17 @@ fn wake_where_nobody_waits_lets_the_next_call_return_once() {
     let started = Instant::now();
     assert_eq!((stream.refused_read(30), stream.wait_closed(30).0), (Status::Again, Status::Again));
     assert!(started.elapsed() >= Duration::from_millis(60), "once only");
+}
+
+#[test]
+fn a_wake_that_met_somebody_leaves_nothing_and_one_that_met_nobody_no_other_event() {
+    let stream = Stream::opened(&server().url("/echo"));
+    let read = blocked(&stream, |share| share.refused_read(FOREVER));
+    assert_eq!((stream.wake(READABLE), read.join()), (Status::Ok, Status::Again));
+    is_again_after(30, |ms| stream.refused_read(ms));
+    assert_eq!(stream.wake(READABLE), Status::Ok);
+    is_again_after(30, |ms| stream.wait_closed(ms).0);
+    assert_eq!(stream.refused_read(FOREVER), Status::Again, "it is still to come");
 }
 
 #[test]

@@ -4,10 +4,12 @@
 mod calls;
 mod support;
 
-use calls::{connected, read_some};
+use calls::{connected, read_some, statistics};
+use std::sync::mpsc::{TryRecvError, channel};
+use support::reader::read_all;
 use support::{
     BINARY, CLOSED, Call, Cause, FIN, FOREVER, Options, READABLE, Status, Stream, TEXT, close_frame,
-    counted_text, frame, option, pattern, peer, server,
+    counted_text, frame, option, pattern, peer, reads_what_is_here, server, until,
 };
 
 // Rows: R02, R04, W20
@@ -439,6 +441,33 @@ fn what_comes_behind_a_read_message_in_the_same_packet_is_seen_without_a_reader(
             assert_eq!(server().record(&id).lawful().count("pong"), 1);
         }
     }
+}
+
+#[test]
+fn what_is_queued_is_to_be_had_while_another_thread_counts() {
+    for _ in 0..5 {
+        let stream = Stream::opened(&server().url("/count?n=2000&size=20&close=none"));
+        until(|| statistics(&stream).unread_messages == 2000);
+        let (share, (stop, is_over)) = (stream.reference(), channel::<()>());
+        let counts = Call::begun(move || {
+            while is_over.try_recv() == Err(TryRecvError::Empty) {
+                statistics(&share);
+            }
+        });
+        for index in 0..2000 {
+            assert_eq!(reads_what_is_here(&stream).bytes(), counted_text(index, 20));
+        }
+        drop(stop);
+        counts.join();
+    }
+}
+
+#[test]
+fn messages_are_received_however_many_the_program_keeps() {
+    let stream = Stream::opened(&server().url("/count?n=20000&size=100"));
+    let (messages, end) = read_all(&stream, FOREVER, support::Message::retain);
+    assert_eq!((messages.len(), end), (20_000, Status::Done));
+    assert!(messages.iter().enumerate().all(|(index, kept)| kept.bytes() == counted_text(index, 100)));
 }
 
 #[test]

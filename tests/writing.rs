@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use support::peer::Connection;
 use support::{
     BINARY, Call, FIN, FOREVER, Frame, MORE, Options, READABLE, Record, Status, Stream, TEXT, WRITABLE,
-    option, pattern, peer, server,
+    option, pattern, peer, server, until,
 };
 
 /// More than all buffers on the way hold.
@@ -114,17 +114,18 @@ fn a_write_that_goes_over_the_mark_is_queued_at_once_or_after_its_time() {
 // Rows: W06
 #[test]
 fn a_small_write_that_goes_over_the_mark_is_queued_and_the_next_one_not_taken() {
-    let stalled = Stalled::new(Options::with(option::WRITE_BUFFER_SIZE, 0));
-    let mut taken = 1;
-    let status = loop {
-        match stalled.stream.write(BINARY, &[7; 1000], 0) {
-            Status::Ok => taken += 1,
-            status => break status,
+    for timeout in [0, 20] {
+        let stalled = Stalled::new(Options::with(option::WRITE_BUFFER_SIZE, 0));
+        let (mut taken, mut last) = (0, Status::Ok);
+        loop {
+            match stalled.stream.write(BINARY, &[7; 1000], timeout) {
+                Status::Again => break,
+                status => (taken, last) = (taken + 1, status),
+            }
         }
-    };
-    assert_eq!(status, Status::Queued);
-    assert_eq!(stalled.stream.write(BINARY, &[7; 1000], 0), Status::Again);
-    assert_eq!(messages(&stalled.finish()), taken);
+        assert_eq!(last, Status::Queued);
+        assert_eq!(messages(&stalled.finish()), taken);
+    }
 }
 
 // Rows: W07
@@ -135,6 +136,7 @@ fn a_write_that_goes_over_the_mark_waits_until_it_is_within() {
         let share = stalled.stream.reference();
         let write = Call::blocked(move || share.write(BINARY, &vec![7; LARGE], timeout));
         assert!(!write.is_finished());
+        assert!(statistics(&stalled.stream).unsent < LARGE as u64, "the system has taken some");
         server().release(&stalled.token);
         assert_eq!(write.join(), Status::Ok);
         assert_eq!(messages(&stalled.finish()), 1);
@@ -501,6 +503,18 @@ impl Held {
         is_entered.recv().unwrap();
         Self { _leave: leave, _stream: stream }
     }
+}
+
+#[test]
+fn a_write_that_may_not_wait_sends_what_is_left_itself() {
+    let (stream, mut connection) = connected_with(&Options::with(option::WRITE_BUFFER_SIZE, 0));
+    let held = Held::new();
+    while stream.write(BINARY, &[7; 1000], 0) != Status::Queued {}
+    let reads = Call::begun(move || connection.receive_rest());
+    until(|| stream.write(TEXT, b"room", 0) == Status::Ok);
+    drop(held);
+    stream.free();
+    reads.join();
 }
 
 #[track_caller]

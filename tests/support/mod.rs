@@ -23,6 +23,8 @@ pub use stream::{BINARY, FIN, Info, MORE, Message, NO_CODE, Options, Stream, TEX
 pub use thread::Call;
 pub use wsstream::stream::{Cause, Initiator, Phase, Status};
 
+use std::time::{Duration, Instant};
+
 /// Whether WSSTREAM_TEST_SCHEME asks for wss: the test server's URLs are wss:// then, and so are those of peers that say so.
 pub fn is_secure() -> bool {
     match std::env::var("WSSTREAM_TEST_SCHEME").as_deref() {
@@ -63,7 +65,7 @@ pub fn thread_count(name: &str) -> usize {
 /// ends it.
 pub fn until(mut holds: impl FnMut() -> bool) {
     while !holds() {
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -71,6 +73,41 @@ pub fn until(mut holds: impl FnMut() -> bool) {
 pub fn until_spinning(mut holds: impl FnMut() -> bool) {
     while !holds() {
         std::thread::yield_now();
+    }
+}
+
+/// Makes a call 20 times that may not wait and finds nothing: a machine that is busy holds some of them up, not all.
+#[track_caller]
+pub fn is_again_at_once(mut call: impl FnMut() -> Status) {
+    let took = (0..20).map(|_| {
+        let begun = Instant::now();
+        assert_eq!(call(), Status::Again);
+        begun.elapsed()
+    });
+    let quickest = took.min().expect("20 of them");
+    assert!(quickest < Duration::from_millis(5), "{quickest:?}");
+}
+
+/// Makes a call that finds nothing in so many ms, which it waits.
+#[track_caller]
+pub fn is_again_after(timeout_ms: i64, call: impl FnOnce(i64) -> Status) {
+    let begun = Instant::now();
+    assert_eq!(call(timeout_ms), Status::Again);
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(timeout_ms.unsigned_abs()), "{took:?} of {timeout_ms} ms");
+}
+
+/// A message that is here is to be had by a call that may not wait: one that answers AGAIN has let another thread, which the
+/// system holds up, go on for a while.
+#[track_caller]
+pub fn reads_what_is_here(stream: &Stream) -> Message {
+    loop {
+        let begun = Instant::now();
+        match stream.read(0) {
+            Ok(message) => return message,
+            Err(status) => assert_eq!(status, Status::Again),
+        }
+        assert!(begun.elapsed() >= Duration::from_millis(10), "nobody was waited for");
     }
 }
 
