@@ -14,7 +14,7 @@ use std::io::Read;
 use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Data frames that the server received, `write` having written them.
 fn recorded(options: &Options, write: impl FnOnce(&Stream)) -> Record {
@@ -188,6 +188,23 @@ fn the_window_is_kept_over_messages_that_are_not_compressed() {
 }
 
 #[test]
+fn a_compressor_that_is_used_is_kept_whatever_else_the_stream_has_to_do() {
+    let (stream, mut connection) = compressing_with(&Options::with(option::PING_INTERVAL_MS, 20), "");
+    let data = noise(7, 1000);
+    let (begun, mut last) = (Instant::now(), None);
+    while begun.elapsed() < Duration::from_secs(2) {
+        let now = Instant::now();
+        assert_eq!(stream.write(BINARY, &data, FOREVER), Status::Ok);
+        let (is_compressed, payload) = received(&mut connection);
+        // One that is not used for a second is given back: a machine may have stood still.
+        let is_late =
+            last.replace(now).is_none_or(|last: Instant| last.elapsed() > Duration::from_millis(900));
+        assert!(is_compressed && (is_late || payload.len() < 100), "{} bytes", payload.len());
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+#[test]
 fn without_takeover_each_message_stands_alone() {
     for (options, answer) in [
         (Options::with(CLIENT_TAKEOVER, 0), ""),
@@ -287,6 +304,7 @@ fn a_compressed_message_waits_until_the_peer_reads() {
     let (share, copy) = (stream.reference(), data.clone());
     let write = Call::blocked(move || share.write(BINARY, &copy, FOREVER));
     assert!(!write.is_finished());
+    assert!(statistics(&stream).unsent < data.len() as u64, "the system has taken some");
     takes(&mut connection, &mut Decompressor::new(), &[data]);
     assert_eq!(write.join(), Status::Ok);
     assert_eq!(statistics(&stream).unsent, 0);
@@ -328,6 +346,29 @@ fn a_compressed_message_that_was_taken_goes_before_the_close() {
     connection.send(&super::support::peer::frame(0x88, &4000_u16.to_be_bytes()));
     drop(connection);
     assert_eq!(stream.closed_cleanly().code, 4000);
+}
+
+// Rows: C17
+#[test]
+fn a_close_follows_the_message_that_is_being_compressed() {
+    let options = Options::with(DEFLATE_LEVEL, 9).and(option::CLOSE_TIMEOUT_MS, 0);
+    let (stream, mut connection) = compressing_with(&options, "");
+    let data = mixture(7, 4 << 20);
+    let (share, copy) = (stream.reference(), data.clone());
+    let write = Call::begun(move || share.write(BINARY, &copy, 0));
+    until(|| statistics(&stream).unsent > 0);
+    assert_eq!(stream.close(4000, ""), Status::Ok);
+    let mut payload = Vec::new();
+    let close = loop {
+        let frame = connection.receive().expect("a frame");
+        if frame.first & 0x08 != 0 {
+            break frame;
+        }
+        payload.extend(frame.payload);
+    };
+    assert_eq!((close.first, close.payload.as_slice()), (0x88, &4000_u16.to_be_bytes()[..]));
+    assert!(Decompressor::new().message(&payload) == data, "it is whole");
+    assert!(matches!(write.join(), Status::Ok | Status::Queued));
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub const NO_CODE: i32 = -1;
 pub mod option {
     pub const OPEN_TIMEOUT_MS: u32 = 1;
     pub const CLOSE_TIMEOUT_MS: u32 = 2;
+    pub const PING_INTERVAL_MS: u32 = 3;
     pub const MAX_MESSAGE_SIZE: u32 = 5;
     pub const MAX_HEADER_SIZE: u32 = 6;
     pub const READ_BUFFER_SIZE: u32 = 7;
