@@ -6,8 +6,10 @@ mod support;
 
 use calls::{connected, connected_with, read_some, statistics};
 use std::collections::HashSet;
+use std::net::Shutdown;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
+use support::held_up::held_up;
 use support::peer::Connection;
 use support::{
     BINARY, Call, FIN, FOREVER, Frame, MORE, Options, READABLE, Record, Status, Stream, TEXT, WRITABLE,
@@ -196,6 +198,53 @@ fn a_write_that_was_taken_goes_on_after_close_and_precedes_it() {
         let record = stalled.finish();
         assert_eq!((messages(&record), record.count("payload_bytes")), (1, LARGE as u64 + 2));
         assert_eq!((record.close().0, record.count("frames_after_close")), ("4000", 0));
+    }
+}
+
+/// A stream whose next writer waits with all of its message framed: there is no room in the system, and little within the mark.
+fn nearly_full(options: Options) -> (Stream, Connection) {
+    let (stream, connection) = connected_with(&options.and(option::WRITE_BUFFER_SIZE, 65536));
+    // The system takes some more after it has taken nothing.
+    until(|| {
+        while statistics(&stream).unsent <= 60_000 {
+            assert_eq!(stream.write(BINARY, &[7; 1000], 0), Status::Ok);
+        }
+        stream.wait_closed(50);
+        statistics(&stream).unsent > 60_000
+    });
+    (stream, connection)
+}
+
+// Rows: C17
+#[test]
+fn a_write_that_learns_late_of_an_end_that_came_behind_its_message_is_ok() {
+    let (stream, mut connection) = nearly_full(Options::new());
+    let share = stream.reference();
+    let (write, held_up) = held_up(move || share.write(BINARY, &[7; 65536], FOREVER));
+    // The socket has room again, but the writer does not know.
+    connection.take_what_is_here();
+    assert_eq!(stream.close(4000, ""), Status::Ok);
+    connection.take_what_is_here();
+    connection.send(&peer::frame(0x88, &4000_u16.to_be_bytes()));
+    connection.socket.shutdown(Shutdown::Write).expect("the end of TCP");
+    stream.closed_cleanly();
+    drop(held_up);
+    assert_eq!(write.join(), Status::Ok);
+}
+
+// Rows: D09
+#[test]
+fn a_write_whose_message_is_left_when_the_close_runs_out_of_time_is_told_of_the_close() {
+    // The system may come to take all of it; then it is tried again.
+    loop {
+        let (stream, _connection) = nearly_full(Options::with(option::CLOSE_TIMEOUT_MS, 100));
+        let share = stream.reference();
+        let write = Call::blocked(move || share.write(BINARY, &[7; 65536], FOREVER));
+        assert_eq!(stream.close(4000, ""), Status::Ok);
+        if stream.closed_uncleanly().sent_code == 0 {
+            assert_eq!(write.join(), Status::State);
+            return;
+        }
     }
 }
 

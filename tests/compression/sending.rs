@@ -1,6 +1,7 @@
 //! What this side compresses, and what goes over the wire; writers that wait.
 
 use super::calls::{abort, statistics};
+use super::support::held_up::held_up;
 use super::support::peer::Connection;
 use super::support::{
     BINARY, Call, Cause, FIN, FOREVER, Frame, MORE, Options, Record, Status, Stream, TEXT, WRITABLE, option,
@@ -10,10 +11,6 @@ use super::zlib::{
     CLIENT_TAKEOVER, DEFLATE, DEFLATE_LEVEL, DEFLATE_THRESHOLD, Decompressor, NO_COMPRESS, compressing,
     compressing_with, mixture, noise, received, words,
 };
-use std::io::Read;
-use std::os::fd::IntoRawFd;
-use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Data frames that the server received, `write` having written them.
@@ -380,39 +377,6 @@ fn an_abort_within_a_compressed_message_ends_the_stream() {
     assert_eq!(connection.receive().expect("a Close").first, 0x88);
 }
 
-/// Where a thread that was sent the signal waits for a byte.
-static GATE: AtomicI32 = AtomicI32::new(-1);
-static IS_HELD_UP: AtomicBool = AtomicBool::new(false);
-
-extern "C" fn hold_up(_signal: libc::c_int) {
-    IS_HELD_UP.store(true, Ordering::Release);
-    let mut byte = 0_u8;
-    // SAFETY: one byte goes to one byte of this frame; the descriptor is open until the thread was let go.
-    unsafe { libc::read(GATE.load(Ordering::Acquire), (&raw mut byte).cast(), 1) };
-}
-
-/// The thread that is in a call stands still until the writer is dropped.
-fn held_up(thread: libc::pthread_t) -> UnixStream {
-    let (reader, writer) = UnixStream::pair().expect("descriptors");
-    GATE.store(reader.into_raw_fd(), Ordering::Release);
-    // SAFETY: the handler only reads and stores; the thread lives, for it is inside a call.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = hold_up as *const () as usize;
-        assert_eq!(libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()), 0);
-        assert_eq!(libc::pthread_kill(thread, libc::SIGUSR1), 0);
-    }
-    until(|| IS_HELD_UP.load(Ordering::Acquire));
-    writer
-}
-
-/// Were it less, the client would still not know of the rest.
-fn take_what_is_here(connection: &mut Connection) {
-    connection.socket.tcp.set_read_timeout(Some(Duration::from_millis(200))).expect("a time");
-    while connection.socket.read(&mut [0; 65536]).is_ok_and(|size| size > 0) {}
-    connection.socket.tcp.set_read_timeout(None).expect("no time");
-}
-
 // Rows: K08, W17
 #[test]
 fn the_peers_close_goes_unanswered_inside_a_frame_that_compression_has_made_larger_than_a_piece() {
@@ -422,15 +386,10 @@ fn the_peers_close_goes_unanswered_inside_a_frame_that_compression_has_made_larg
     while statistics(&stream).unsent < 2000 {
         assert_eq!(stream.write_some(BINARY, &noise(1, 1000), FIN | NO_COMPRESS, 0), Status::Ok);
     }
-    let (share, (sender, thread)) = (stream.reference(), std::sync::mpsc::channel());
-    let write = Call::blocked(move || {
-        // SAFETY: it always succeeds.
-        sender.send(unsafe { libc::pthread_self() }).expect("it is awaited");
-        share.write(BINARY, &noise(9, 65536), FOREVER)
-    });
-    let held_up = held_up(thread.recv().expect("a thread"));
+    let share = stream.reference();
+    let (write, held_up) = held_up(move || share.write(BINARY, &noise(9, 65536), FOREVER));
     // The socket has room again, but the writer does not know.
-    take_what_is_here(&mut connection);
+    connection.take_what_is_here();
     connection.send(&super::support::peer::frame(0x88, &1000_u16.to_be_bytes()));
     let info = stream.closed_uncleanly();
     assert_eq!((info.code, info.cause, info.sent_code), (1000, Cause::Unsent, 0), "{info:?}");

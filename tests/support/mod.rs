@@ -9,6 +9,7 @@ pub mod alone;
 pub mod deadline;
 pub mod flood;
 pub mod heap;
+pub mod held_up;
 pub mod peer;
 pub mod reader;
 pub mod record;

@@ -222,6 +222,13 @@ impl Connection {
         bytes
     }
 
+    /// Takes bytes until none comes for a while. Were it less, the client would still not know of the rest.
+    pub fn take_what_is_here(&mut self) {
+        self.socket.tcp.set_read_timeout(Some(Duration::from_millis(200))).expect("a time");
+        while self.socket.read(&mut [0; 65536]).is_ok_and(|size| size > 0) {}
+        self.socket.tcp.set_read_timeout(None).expect("no time");
+    }
+
     pub fn send(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).and_then(|()| self.socket.flush()).expect("the client takes it");
     }
