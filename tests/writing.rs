@@ -201,7 +201,7 @@ fn a_write_that_was_taken_goes_on_after_close_and_precedes_it() {
     }
 }
 
-/// A stream whose next writer waits with all of its message framed: there is no room in the system, and little within the mark.
+/// A stream whose next writer waits with all of its message framed: there is no room, and little within the mark.
 fn nearly_full(options: Options) -> (Stream, Connection) {
     let (stream, connection) = connected_with(&options.and(option::WRITE_BUFFER_SIZE, 65536));
     // The system takes some more after it has taken nothing.

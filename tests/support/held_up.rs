@@ -17,8 +17,8 @@ extern "C" fn hold_up(_signal: libc::c_int) {
     unsafe { libc::read(GATE.load(Ordering::Acquire), (&raw mut byte).cast(), 1) };
 }
 
-/// Makes a call on a thread of its own, which stands still once it sleeps, until what comes with it is dropped. One at a time:
-/// for one test of a program.
+/// Makes a call on a thread of its own, which stands still once it sleeps, until what comes with it is dropped. For one
+/// test of a program.
 pub fn held_up<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> (Call<T>, UnixStream) {
     let (sender, thread) = channel();
     let call = Call::blocked(move || {

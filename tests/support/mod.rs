@@ -98,8 +98,8 @@ pub fn is_again_after(timeout_ms: i64, call: impl FnOnce(i64) -> Status) {
     assert!(took >= Duration::from_millis(timeout_ms.unsigned_abs()), "{took:?} of {timeout_ms} ms");
 }
 
-/// A message that is here is to be had by a call that may not wait: one that answers AGAIN has let another thread, which the
-/// system holds up, go on for a while.
+/// A message that is here is to be had by a call that may not wait: one that answers AGAIN has let another thread, which
+/// the system holds up, go on for a while.
 #[track_caller]
 pub fn reads_what_is_here(stream: &Stream) -> Message {
     loop {
