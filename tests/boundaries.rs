@@ -10,11 +10,14 @@ mod support;
 use ::wsstream::ffi::stream::wsstream;
 use ::wsstream::ffi::wait::wsstream_on_opened;
 use calls::{cancel, connected, connected_with, statistics};
-use ending::{LARGE, close_of, end_tcp, takes_close};
+use ending::{LARGE, blocked, close_of, end_tcp, last_read, takes_close};
 use std::ffi::c_void;
+use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
-use support::peer::{Peer, frame, reset};
-use support::{BINARY, Cause, FOREVER, Options, Status, Stream, TEXT, option, until};
+use std::time::Duration;
+use support::alone::alone;
+use support::peer::{Connection, Peer, frame, reset};
+use support::{BINARY, Call, Cause, FOREVER, Options, Status, Stream, TEXT, option, until};
 
 const READABLE_SOME: u32 = 16;
 
@@ -92,6 +95,44 @@ fn a_connection_that_breaks_while_reading_has_stopped_at_the_mark_ends_without_a
     assert_eq!(stream.refused_read(0), Status::Connection);
 }
 
+/// A stream that has stopped at its read mark with two messages, and whose socket takes no more.
+fn stopped_and_full() -> (Stream, Connection) {
+    let (stream, mut connection) = connected_with(&Options::with(option::READ_BUFFER_SIZE, 1000));
+    connection.send(&frame(0x82, &[7; 500]).repeat(4));
+    until(|| statistics(&stream).unread > 0);
+    assert_eq!(stream.write(BINARY, &vec![7; LARGE], 0), Status::Queued);
+    (stream, connection)
+}
+
+// Rows: R07
+#[test]
+fn a_break_behind_unsent_bytes_says_what_the_system_said_first() {
+    let (stream, connection) = stopped_and_full();
+    reset(connection.socket.tcp);
+    let info = stream.closed_uncleanly();
+    assert_eq!((info.cause, info.os_error), (Cause::System, libc::ECONNRESET), "{info:?}");
+    // Behind the end of TCP it is only told that the connection is broken.
+    let (stream, connection) = stopped_and_full();
+    end_tcp(&connection);
+    reset(connection.socket.tcp);
+    let info = stream.closed_uncleanly();
+    assert_eq!(info.cause, Cause::System, "{info:?}");
+    assert_ne!(info.os_error, libc::EPIPE, "{info:?}");
+}
+
+// Rows: R07, W07
+#[test]
+fn a_stream_that_has_stopped_reading_at_the_mark_still_sends() {
+    let (stream, mut connection) = stopped_and_full();
+    let mut received = 0;
+    while received < LARGE {
+        received += connection.receive().expect("all of it").payload.len();
+    }
+    for _ in 0..4 {
+        assert_eq!(stream.read(FOREVER).expect("it is open").bytes(), [7; 500]);
+    }
+}
+
 // Rows: O08
 #[test]
 fn a_message_callback_that_replaces_another_keeps_the_reading_half() {
@@ -129,4 +170,73 @@ fn a_message_callback_that_comes_after_a_cancel_and_a_failure_is_told_of_the_can
     stream.closed_uncleanly();
     assert_eq!(stream.on_message(move |status| told.send(status).expect("it is awaited")), Status::Ok);
     assert_eq!(calls.recv(), Ok(Status::Done));
+}
+
+// Rows: W07
+#[test]
+fn the_rest_of_a_small_message_behind_a_full_socket_leaves_by_itself() {
+    for is_read in [false, true] {
+        let (stream, mut connection) = connected_with(&Options::with(option::WRITE_BUFFER_SIZE, 0));
+        let read = is_read.then(|| blocked(&stream, |stream| last_read(stream, FOREVER)));
+        if let Some(read) = &read {
+            connection.send(&frame(0x81, b"first"));
+            until(|| statistics(&stream).messages_received == 1);
+            read.wait_blocked();
+        }
+        // What still sweeps the stream would send as well: it is over by now.
+        std::thread::sleep(Duration::from_millis(50));
+        let mut count = 1;
+        let last = loop {
+            match stream.write(BINARY, &[7; 1000], 0) {
+                Status::Ok => count += 1,
+                other => break other,
+            }
+        };
+        assert_eq!(last, Status::Queued);
+        for _ in 0..count {
+            let received = connection.receive().expect("all of them");
+            assert_eq!((received.first, received.payload), (0x82, vec![7; 1000]));
+        }
+        drop(connection);
+        assert_eq!(read.map_or(Status::Connection, Call::join), Status::Connection);
+    }
+}
+
+/// How often the internal thread has gone to sleep, and its processor time in nanoseconds.
+fn cost_of_internal_thread() -> (u64, u64) {
+    let mut tasks = std::fs::read_dir("/proc/self/task").expect("Linux lists them");
+    let read = |path: PathBuf| std::fs::read_to_string(path).expect("the thread lives");
+    let task = tasks
+        .find_map(|task| {
+            let path = task.expect("a thread").path();
+            std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name == "wsstream\n").then_some(path)
+        })
+        .expect("a stream was opened");
+    let status = read(task.join("status"));
+    let sleeps = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    let time = read(task.join("schedstat"));
+    let number = |text: Option<&str>| text.and_then(|text| text.trim().parse().ok()).expect("a number");
+    (number(sleeps), number(time.split_whitespace().next()))
+}
+
+#[test]
+fn a_stream_on_which_nothing_happens_costs_the_internal_thread_nothing() {
+    alone("a_stream_on_which_nothing_happens_costs_the_internal_thread_nothing", || {
+        let rests = || {
+            let before = cost_of_internal_thread();
+            std::thread::sleep(Duration::from_millis(500));
+            let now = cost_of_internal_thread();
+            now.0 - before.0 < 20 && now.1 - before.1 < 5_000_000
+        };
+        let (stream, mut connection) = connected();
+        stream.writes_text("echo");
+        let echo = connection.receive().expect("a message");
+        connection.send(&frame(echo.first, &echo.payload));
+        stream.reads_text("echo");
+        // It sweeps for some time.
+        assert!((0..10).any(|_| rests()), "while it is open");
+        drop(connection);
+        stream.closed_uncleanly();
+        assert!((0..10).any(|_| rests()), "after its end");
+    });
 }

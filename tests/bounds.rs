@@ -7,6 +7,7 @@ mod support;
 use calls::{connected, connected_with, statistics};
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
+use support::alone::{alone, hold_internal};
 use support::peer::{Connection, Peer, Socket, frame};
 use support::{
     BINARY, CLOSED, Call, FOREVER, Options, READABLE, Status, Stream, TEXT, WRITABLE, option, server,
@@ -355,4 +356,18 @@ fn many_streams_at_once_take_no_thread_each() {
         stream.reads_text("all");
     }
     assert!(thread_count("wsstream") <= 8, "{} threads", thread_count("wsstream"));
+}
+
+// Rows: B02
+#[test]
+fn who_waits_for_a_message_takes_little_more_than_the_message_from_a_peer_that_floods() {
+    alone("who_waits_for_a_message_takes_little_more_than_the_message_from_a_peer_that_floods", || {
+        let (stream, mut connection) = connected_with(&Options::with(option::READ_BUFFER_SIZE, 1000));
+        let held = hold_internal();
+        flood(&mut connection.socket, 64 << 20);
+        assert_eq!(stream.poll(READABLE, FOREVER), Ok(READABLE));
+        let unread = statistics(&stream).unread;
+        assert!(unread <= 300 << 10, "{unread} bytes");
+        drop(held);
+    });
 }

@@ -451,3 +451,14 @@ fn an_end_without_the_peers_close_is_1006_before_and_after_our_close() {
         assert_eq!(info.cause, if resets { Cause::System } else { Cause::Truncated }, "{info:?}");
     }
 }
+
+// Rows: K15
+#[test]
+fn a_failure_inside_what_is_unsent_sends_no_close_and_says_so() {
+    let (stream, mut connection) = connected();
+    assert_eq!(stream.write(BINARY, &support::pattern(LARGE), 0), Status::Queued);
+    connection.send(&frame(0x83, b""));
+    let info = stream.closed_uncleanly();
+    assert_eq!((info.code, info.sent_code, info.cause), (1006, 0, Cause::Protocol), "{info:?}");
+    assert!(!whole_frames(&rest_of(&mut connection)).iter().any(is_close));
+}

@@ -11,8 +11,10 @@ use calls::{connected, connected_with, part, read_some};
 use ending::{
     LARGE, blocked, close_of, end_tcp, ended, is_close, messages_before_close, rest_of, takes_close,
 };
+use std::io::{Read, Write};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
+use support::alone::{alone, hold_internal};
 use support::peer::{Connection, Peer, Received, frame, whole_frames};
 use support::{
     BINARY, CLOSED, Call, Cause, FIN, FOREVER, Initiator, MORE, Options, Phase, READABLE, Status, Stream,
@@ -467,4 +469,58 @@ fn the_1001_of_free_reaches_a_peer_that_is_still_sending() {
         let record = server().record(&id).lawful();
         assert_eq!((record.close(), record.count("close")), (("1001", ""), 1), "{}", record.text);
     }
+}
+
+/// Frees a stream; whether its peer, told of it, can go on sending more than any buffer holds.
+fn is_listened_to_after_free() -> bool {
+    let (stream, mut connection) = connected();
+    let tcp = socket2::SockRef::from(&connection.socket.tcp);
+    tcp.set_send_buffer_size(16 << 10).expect("a small buffer");
+    tcp.set_write_timeout(Some(Duration::from_secs(2))).expect("a time limit");
+    stream.free();
+    takes_close(&mut connection, 1001);
+    let message = frame(0x82, &[7; 64 << 10]);
+    let mut socket = connection.socket;
+    (0..64).all(|_| socket.write_all(&message).is_ok()) && matches!(socket.read(&mut [0]), Ok(0))
+}
+
+// Rows: L02, D08
+#[test]
+fn after_free_the_peer_can_go_on_sending_for_a_moment() {
+    // A machine that stands still may let the moment pass.
+    assert!((0..5).any(|_| is_listened_to_after_free()));
+}
+
+// Rows: D14
+#[test]
+fn every_message_that_came_with_the_one_at_the_mark_is_kept_by_a_local_close() {
+    alone("every_message_that_came_with_the_one_at_the_mark_is_kept_by_a_local_close", || {
+        let (stream, mut connection) = connected_with(&Options::with(option::READ_BUFFER_SIZE, 1));
+        let held = hold_internal();
+        connection.send(&["one", "two", "three"].map(|text| frame(0x81, text.as_bytes())).concat());
+        assert_eq!(stream.poll(READABLE, FOREVER), Ok(READABLE));
+        assert_eq!(stream.close(4000, ""), Status::Ok);
+        ["one", "two", "three"].iter().for_each(|text| stream.reads_text(text));
+        assert_eq!(stream.refused_read(0), Status::Again);
+        drop(held);
+        takes_close(&mut connection, 4000);
+        connection.send(&close_of(4000, ""));
+        end_tcp(&connection);
+        ended(&stream, Status::Ok, Status::Done, Status::State);
+    });
+}
+
+// Rows: L02
+#[test]
+fn free_behind_the_end_of_the_connection_sends_nothing() {
+    alone("free_behind_the_end_of_the_connection_sends_nothing", || {
+        let (stream, mut connection) = connected();
+        // It lets the socket of a stream go that has ended.
+        let held = hold_internal();
+        end_tcp(&connection);
+        assert_eq!(stream.refused_read(FOREVER), Status::Connection);
+        stream.free();
+        drop(held);
+        assert_eq!(rest_of(&mut connection), b"");
+    });
 }

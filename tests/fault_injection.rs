@@ -331,7 +331,9 @@ fn the_end_of_the_internal_loop_settles_every_stream_and_the_next_open_starts_an
         // Something for the loop to come round. Where it has come round before, this one is in the next loop.
         let _more = Stream::try_open(&server().url("/echo"), None);
         for stream in streams.iter().chain([&connecting]) {
-            assert_eq!(stream.wait_closed(FOREVER).0, Status::Internal);
+            let (status, info) = stream.wait_closed(FOREVER);
+            assert_eq!(status, Status::Internal);
+            assert!(info.is_some_and(|info| info.detail.contains("bug in the library")));
         }
         assert_eq!(read.join(), Status::Internal);
         assert!(fired("runtime.loop"));

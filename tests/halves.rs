@@ -7,7 +7,8 @@ mod support;
 
 use calls::{abort, cancel, connected, connected_with, part, read_some, statistics, writable_close};
 use std::time::{Duration, Instant};
-use support::peer::{Connection, frame};
+use support::alone::{Held, alone, hold_internal};
+use support::peer::{Connection, frame, reset};
 use support::{
     BINARY, CLOSED, Call, Cause, FIN, FOREVER, Initiator, MORE, NO_CODE, Options, READABLE, Status, Stream,
     TEXT, WRITABLE, option, server,
@@ -615,4 +616,50 @@ fn what_is_read_in_parts_is_counted_once_and_whole() {
     assert_eq!(read_some(&stream, 3, FOREVER), part(BINARY, b"le", true, 0));
     let now = statistics(&stream);
     assert_eq!((now.messages_received, now.payload_received, now.unread), (2, 12, 0));
+}
+
+/// The last words of a peer that resets, behind so many pings, all of it unseen while `meets` is called: that may let the
+/// internal thread go. The end must tell both.
+#[track_caller]
+fn last_words_of_a_reset(pings: usize, meets: impl FnOnce(&Stream, Held)) {
+    let (stream, mut connection) = connected();
+    connection.send(&frame(0x89, b"?"));
+    // It is watched from now on.
+    assert_eq!(connection.receive().expect("a pong").payload, b"?");
+    let held = hold_internal();
+    connection.send(&[frame(0x89, b"").repeat(pings), frame(0x81, b"last words"), close_of(4567)].concat());
+    reset(connection.socket.tcp);
+    meets(&stream, held);
+    let info = stream.closed_uncleanly();
+    assert_eq!((info.code, info.sent_code), (4567, 0), "{info:?}");
+    stream.reads_text("last words");
+    reads_answer(&stream, Status::Connection);
+}
+
+// Rows: R08
+#[test]
+fn last_words_before_a_reset_are_heard_with_nobody_inside() {
+    alone("last_words_before_a_reset_are_heard_with_nobody_inside", || {
+        last_words_of_a_reset(0, |_, held| drop(held));
+    });
+}
+
+// Rows: R08, W17
+#[test]
+fn last_words_before_a_reset_are_heard_by_a_write_that_meets_it() {
+    alone("last_words_before_a_reset_are_heard_by_a_write_that_meets_it", || {
+        last_words_of_a_reset(0, |stream, _| {
+            assert_eq!(stream.write(TEXT, b"x", 0), Status::State);
+        });
+    });
+}
+
+// Rows: R08
+#[test]
+fn last_words_before_a_reset_are_heard_by_a_reader_whose_pongs_meet_it() {
+    alone("last_words_before_a_reset_are_heard_by_a_reader_whose_pongs_meet_it", || {
+        last_words_of_a_reset(20, |stream, _| {
+            assert_eq!(stream.poll(READABLE, FOREVER), Ok(READABLE));
+        });
+    });
 }

@@ -6,10 +6,10 @@
 mod support;
 
 use std::ffi::CStr;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
-use support::peer::{Peer, frame};
+use support::peer::{Peer, frame, reset};
 use support::{
     CLOSED, Call, Cause, FOREVER, Info, OPENED, Options, Phase, READABLE, Status, Stream, TEXT, WRITABLE,
     is_secure, option, pattern, server,
@@ -305,6 +305,33 @@ fn a_refusal_is_known_by_its_status_line_although_its_header_never_ends() {
         assert_eq!((info.http_status, info.phase), (403, Phase::Handshake), "{info:?}");
         expect_words(&info, &["refused the upgrade", "403"], stream.url().as_str());
     }
+}
+
+// Rows: D15
+#[test]
+fn a_reset_behind_the_status_line_of_a_refusal_leaves_it_a_refusal() {
+    let peer = Peer::of_scheme(None);
+    let stream = Stream::open(&peer.url());
+    let mut connection = peer.accept();
+    connection.send(b"HTTP/1.1 403 Forbidden\r\nX-A: b\r\n");
+    reset(connection.socket.tcp);
+    let info = stream.never_opens();
+    assert_eq!((info.cause, info.http_status, info.phase), (Cause::Http, 403, Phase::Handshake), "{info:?}");
+}
+
+// Rows: D15
+#[test]
+fn what_is_said_to_a_request_that_was_not_taken_whole_is_no_answer() {
+    let peer = Peer::new(Some(4096));
+    let options = Options::new();
+    assert_eq!(options.add_header("X-Large", &"a".repeat(16 << 20)), Status::Ok);
+    let stream = Stream::open_with(&peer.url(), &options);
+    let (mut tcp, _) = peer.accept_raw();
+    tcp.read_exact(&mut [0]).expect("the client has begun to send");
+    tcp.write_all(b"HTTP/1.1 403 Forbidden\r\nX-A: b\r\n").expect("it fits");
+    reset(tcp);
+    let info = stream.closed_uncleanly();
+    assert_eq!((info.cause, info.http_status, info.phase), (Cause::System, 0, Phase::Handshake), "{info:?}");
 }
 
 // Rows: D15

@@ -290,6 +290,15 @@ fn a_thousand_closed_leave_nothing_behind() {
 }
 
 #[test]
+fn a_thousand_freed_behind_both_closes_while_tcp_goes_on_leave_nothing_behind() {
+    open_ones_with_peers(COUNT, &frame(0x88, &[3, 232]), |_, connections| {
+        connections.iter_mut().for_each(|connection| {
+            assert_eq!(connection.receive().expect("the reply").first, 0x88);
+        });
+    });
+}
+
+#[test]
 fn a_thousand_that_end_uncleanly_leave_nothing_behind() {
     open_ones_with_peers(COUNT, &frame(0x81, b"hi"), |streams, connections| {
         connections.clear();

@@ -6,6 +6,7 @@ mod support;
 
 use calls::{connected, read_some, statistics};
 use std::sync::mpsc::{TryRecvError, channel};
+use support::alone::{alone, hold_internal};
 use support::reader::read_all;
 use support::{
     BINARY, CLOSED, Call, Cause, FIN, FOREVER, Options, READABLE, Status, Stream, TEXT, close_frame,
@@ -493,4 +494,16 @@ fn threads_that_take_turns_reading_lose_and_double_nothing() {
         })
         .collect();
     assert_eq!(threads.into_iter().map(Call::join).sum::<i32>(), 20_000);
+}
+
+#[test]
+fn a_message_that_lies_in_the_socket_is_read_without_waiting() {
+    alone("a_message_that_lies_in_the_socket_is_read_without_waiting", || {
+        let (stream, mut connection) = connected();
+        let held = hold_internal();
+        connection.send(&support::frame_bytes(0x82, &pattern(100)));
+        peer::arrived(&connection.socket.tcp);
+        assert_eq!(stream.read(0).map(|message| message.bytes().to_vec()), Ok(pattern(100)));
+        drop(held);
+    });
 }

@@ -1,6 +1,7 @@
 //! Compressed messages of the peer, lawful and not.
 
 use super::calls::{cancel, read_some, statistics};
+use super::support::alone::{Held, alone, hold_internal};
 use super::support::peer::{Connection, frame};
 use super::support::{
     BINARY, Cause, FOREVER, NO_CODE, Options, READABLE, Status, Stream, TEXT, option, server, until,
@@ -423,4 +424,32 @@ fn a_local_close_keeps_of_compressed_messages_that_are_here_what_the_mark_allows
         }
         assert!(kept <= 1000 / size + 1, "{kept} messages of {size} bytes");
     }
+}
+
+/// Messages that come together while nobody but the test drives the stream, which then closes it.
+fn closed_behind(options: &Options, messages: &[&[u8]]) -> (Stream, Connection, Held) {
+    let (stream, mut connection) = compressing_with(options, "; server_no_context_takeover");
+    let held = hold_internal();
+    connection
+        .send(&messages.iter().flat_map(|data| frame(BINARY_FRAME, &compressed(data))).collect::<Vec<_>>());
+    assert_eq!(stream.poll(READABLE, FOREVER), Ok(READABLE));
+    assert_eq!(stream.close(4000, ""), Status::Ok);
+    (stream, connection, held)
+}
+
+#[test]
+fn a_local_close_keeps_what_came_compressed_up_to_the_mark() {
+    alone("receiving::a_local_close_keeps_what_came_compressed_up_to_the_mark", || {
+        let (stream, _connection, held) = closed_behind(&Options::new(), &[b"one", b"two", b"three"]);
+        [&b"one"[..], b"two", b"three"].iter().for_each(|data| reads(&stream, BINARY, data));
+        drop(held);
+        let options = Options::with(option::READ_BUFFER_SIZE, 1000);
+        let (stream, mut connection, held) = closed_behind(&options, &[b"one", &[b'a'; 100_000]]);
+        reads(&stream, BINARY, b"one");
+        assert_eq!(connection.receive().expect("a Close").payload, 4000_u16.to_be_bytes());
+        send(&mut connection, 0x88, &4000_u16.to_be_bytes());
+        drop(held);
+        drop(connection);
+        assert_eq!(stream.refused_read(FOREVER), Status::Done);
+    });
 }

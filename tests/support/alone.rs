@@ -1,9 +1,10 @@
 //! A test in a process of its own, for what is the whole process's: its limits and its user.
 
-use super::deadline;
+use super::{Status, Stream, deadline};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
 
 const VARIABLE: &str = "WSSTREAM_TEST_ALONE";
 
@@ -25,6 +26,27 @@ pub fn alone(test: &str, body: impl FnOnce()) {
     let printed = [output.stdout, output.stderr].concat();
     let printed = String::from_utf8_lossy(&printed);
     assert!(output.status.success() && printed.contains("1 passed"), "{}: {printed}", output.status);
+}
+
+/// The internal thread, kept inside a callback until this is dropped.
+pub struct Held {
+    _go: Sender<()>,
+    _stream: Stream,
+}
+
+/// Keeps the internal thread from everything: the calls of a test alone drive the streams that are open. For a process of
+/// its own.
+pub fn hold_internal() -> Held {
+    let stream = Stream::open("ws://127.0.0.1:1/");
+    stream.never_opens();
+    let ((inside, told), (go, gone)) = (channel(), channel::<()>());
+    let callback = move |_: &_, _, _| {
+        inside.send(()).expect("it is awaited");
+        let _ = gone.recv();
+    };
+    assert_eq!(stream.on_closed(callback), Status::Ok);
+    told.recv().expect("it is called");
+    Held { _go: go, _stream: stream }
 }
 
 /// Makes a call while the process can have no further descriptor. For a process of its own.

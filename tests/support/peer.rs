@@ -1,11 +1,12 @@
 //! A server whose every byte a test decides, for what the test server cannot be asked to do.
 
-use super::{deadline, hex, is_secure, server};
+use super::{deadline, hex, is_secure, server, until};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,6 +163,17 @@ impl Socket {
 /// Resets TCP.
 pub fn reset(tcp: TcpStream) {
     socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO)).expect("lingers not");
+}
+
+/// Returns when the client's system has all that was sent.
+pub fn arrived(tcp: &TcpStream) {
+    until(|| {
+        let mut unacknowledged: libc::c_int = 1;
+        // SAFETY: the pointer is to a variable of that type.
+        let answer = unsafe { libc::ioctl(tcp.as_raw_fd(), libc::TIOCOUTQ, &raw mut unacknowledged) };
+        assert_eq!(answer, 0, "{}", io::Error::last_os_error());
+        unacknowledged == 0
+    });
 }
 
 /// What `Sec-WebSocket-Accept` has to answer to this request.
