@@ -618,8 +618,8 @@ fn what_is_read_in_parts_is_counted_once_and_whole() {
     assert_eq!((now.messages_received, now.payload_received, now.unread), (2, 12, 0));
 }
 
-/// The last words of a peer that resets, behind so many pings, all of it unseen while `meets` is called: that may let the
-/// internal thread go. The end must tell both.
+/// The last words of a peer that resets, behind so many pings, all of it unseen until `meets` is called, which may let
+/// the internal thread go. The end must tell both.
 #[track_caller]
 fn last_words_of_a_reset(pings: usize, meets: impl FnOnce(&Stream, Held)) {
     let (stream, mut connection) = connected();

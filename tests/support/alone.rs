@@ -34,8 +34,8 @@ pub struct Held {
     _stream: Stream,
 }
 
-/// Keeps the internal thread from everything: the calls of a test alone drive the streams that are open. For a process of
-/// its own.
+/// Keeps the internal thread from everything: only the calls of a test drive the streams that are open. For a process
+/// of its own.
 pub fn hold_internal() -> Held {
     let stream = Stream::open("ws://127.0.0.1:1/");
     stream.never_opens();
