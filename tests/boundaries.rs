@@ -104,7 +104,6 @@ fn stopped_and_full() -> (Stream, Connection) {
     (stream, connection)
 }
 
-// Rows: R07
 #[test]
 fn a_break_behind_unsent_bytes_says_what_the_system_said_first() {
     let (stream, connection) = stopped_and_full();
@@ -120,7 +119,7 @@ fn a_break_behind_unsent_bytes_says_what_the_system_said_first() {
     assert_ne!(info.os_error, libc::EPIPE, "{info:?}");
 }
 
-// Rows: R07, W07
+// Rows: W07
 #[test]
 fn a_stream_that_has_stopped_reading_at_the_mark_still_sends() {
     let (stream, mut connection) = stopped_and_full();
@@ -172,7 +171,6 @@ fn a_message_callback_that_comes_after_a_cancel_and_a_failure_is_told_of_the_can
     assert_eq!(calls.recv(), Ok(Status::Done));
 }
 
-// Rows: W07
 #[test]
 fn the_rest_of_a_small_message_behind_a_full_socket_leaves_by_itself() {
     for is_read in [false, true] {

@@ -636,7 +636,7 @@ fn last_words_of_a_reset(pings: usize, meets: impl FnOnce(&Stream, Held)) {
     reads_answer(&stream, Status::Connection);
 }
 
-// Rows: R08
+// Rows: R07, R08
 #[test]
 fn last_words_before_a_reset_are_heard_with_nobody_inside() {
     alone("last_words_before_a_reset_are_heard_with_nobody_inside", || {
@@ -644,7 +644,7 @@ fn last_words_before_a_reset_are_heard_with_nobody_inside() {
     });
 }
 
-// Rows: R08, W17
+// Rows: R07, R08, W17
 #[test]
 fn last_words_before_a_reset_are_heard_by_a_write_that_meets_it() {
     alone("last_words_before_a_reset_are_heard_by_a_write_that_meets_it", || {
@@ -654,7 +654,7 @@ fn last_words_before_a_reset_are_heard_by_a_write_that_meets_it() {
     });
 }
 
-// Rows: R08
+// Rows: R07, R08
 #[test]
 fn last_words_before_a_reset_are_heard_by_a_reader_whose_pongs_meet_it() {
     alone("last_words_before_a_reset_are_heard_by_a_reader_whose_pongs_meet_it", || {

@@ -319,7 +319,6 @@ fn a_reset_behind_the_status_line_of_a_refusal_leaves_it_a_refusal() {
     assert_eq!((info.cause, info.http_status, info.phase), (Cause::Http, 403, Phase::Handshake), "{info:?}");
 }
 
-// Rows: D15
 #[test]
 fn what_is_said_to_a_request_that_was_not_taken_whole_is_no_answer() {
     let peer = Peer::new(Some(4096));

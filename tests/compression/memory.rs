@@ -208,8 +208,6 @@ fn compressing_and_decompressing_cost_what_the_header_says() {
             connection.send(&frame(BINARY_FRAME, &compressed(b"hello")));
             assert_eq!(stream.read(FOREVER).expect("a message").bytes(), b"hello");
         };
-        // What the first of all make once.
-        (cost(15, 15, sends), cost(15, 15, receives));
         for (stated, client_bits, server_bits, used) in [
             (265_000, 12, 15, sends),
             (380_000, 15, 15, sends),
