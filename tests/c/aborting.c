@@ -32,6 +32,7 @@ static void expect_aborted(wsstream *stream, uint32_t phase) {
   CHECK_NUMBER(0, info->os_error);
   CHECK_TEXT("", info->reason);
   CHECK(info->detail_size > 0);
+  CHECK_NUMBER(phase == WSSTREAM_PHASE_START, strstr(info->detail, "before it began") != NULL);
   CHECK_STATUS(WSSTREAM_ERR_ABORTED, wsstream_read(stream, SOON, &message));
   CHECK_STATUS(WSSTREAM_ERR_ABORTED, wsstream_read_many(stream, SOON, &message, 1, &count));
   CHECK_STATUS(WSSTREAM_ERR_ABORTED, wsstream_read_some(stream, &byte, 1, SOON, &chunk));

@@ -1,6 +1,7 @@
 /* TLS as a program meets it: which certificates are taken and which refused, with what said, and that streams live and
  * end over every way in which servers do TLS. The name that is asked for picks the way: server/README.md lists them. */
 #include "check.h"
+#include "child.h"
 #include "server.h"
 
 /* A file that the environment names, NUL-terminated; the caller frees it. */
@@ -40,20 +41,25 @@ static wsstream *begin_open(const char *path, const wsstream_options *options) {
   return stream;
 }
 
-/* Opens, and frees the options. */
-static wsstream *open_over(const char *path, wsstream_options *options) {
+static wsstream *open_with(const char *path, const wsstream_options *options) {
   wsstream *stream = begin_open(path, options);
   const wsstream_close_info *info = NULL;
   const wsstream_status status = wsstream_wait_opened(stream, SOON);
-  wsstream_options_free(options);
   (void)wsstream_wait_closed(stream, 0, &info);
   if (status != WSSTREAM_OK) CHECK_FAIL("it does not open: %s", info != NULL ? info->detail : "no info");
   return stream;
 }
 
+/* The same, and frees the options. */
+static wsstream *open_over(const char *path, wsstream_options *options) {
+  wsstream *stream = open_with(path, options);
+  wsstream_options_free(options);
+  return stream;
+}
+
 /* What the server knows of TLS, as its first message says, contains this. */
-static void expect_tls(wsstream_options *options, const char *expected) {
-  wsstream *stream = open_over("/tls", options);
+static void expect_tls_with(const wsstream_options *options, const char *expected) {
+  wsstream *stream = open_with("/tls", options);
   wsstream_message message;
   char text[256] = {0};
   CHECK_OK(wsstream_read(stream, SOON, &message));
@@ -63,6 +69,12 @@ static void expect_tls(wsstream_options *options, const char *expected) {
   if (strstr(text, expected) == NULL) CHECK_FAIL("no \"%s\" in \"%s\"", expected, text);
   CHECK_OK(wsstream_close(stream, 1000, NULL, 0));
   CHECK_CLOSED_AND_FREE(stream, 1000, "");
+}
+
+/* The same, and frees the options. */
+static void expect_tls(wsstream_options *options, const char *expected) {
+  expect_tls_with(options, expected);
+  wsstream_options_free(options);
 }
 
 /* It does not open, for this cause and with a sentence that says this; frees the options. */
@@ -196,10 +208,42 @@ static void the_cas_given_replace_all_others(void) {
 }
 
 /* SSL_CERT_FILE stands in for the system's roots; where it is another file, nobody trusts the CA of a test. */
-static void without_cas_the_systems_roots_decide(void) {
+static int systems_roots_are_the_tests(void) {
   const char *roots = getenv("SSL_CERT_FILE");
-  if (roots != NULL && strcmp(roots, getenv("WSSTREAM_TEST_CA")) == 0) expect_tls(NULL, "sni=localhost");
+  return roots != NULL && strcmp(roots, getenv("WSSTREAM_TEST_CA")) == 0;
+}
+
+static void without_cas_the_systems_roots_decide(void) {
+  if (systems_roots_are_the_tests()) expect_tls(NULL, "sni=localhost");
   else expect_refused(NULL, WSSTREAM_CAUSE_CERTIFICATE, "issued");
+}
+
+/* What an opening has made of the options holds until they are changed. */
+static void an_option_of_tls_counts_after_an_opening_too(void) {
+  wsstream_options *options = options_for("expired.test");
+  CHECK_OK(wsstream_options_set_number(options, WSSTREAM_OPTION_DANGER_ACCEPT_INVALID_CERTIFICATES, 1));
+  expect_tls_with(options, "sni=expired.test");
+  CHECK_OK(wsstream_options_set_number(options, WSSTREAM_OPTION_DANGER_ACCEPT_INVALID_CERTIFICATES, 0));
+  expect_refused(options, WSSTREAM_CAUSE_CERTIFICATE, "expired");
+  options = options_for("good.test");
+  expect_tls_with(options, "sni=good.test");
+  set_file(options, WSSTREAM_OPTION_CA_PEM, "WSSTREAM_TEST_UNKNOWN_CA");
+  expect_refused(options, WSSTREAM_CAUSE_CERTIFICATE, "issued");
+}
+
+static void expect_a_session_of_its_own(void *options) { expect_tls_with(options, "resumed=0"); }
+
+/* Of the same options one session is resumed by the next; a child of a fork has nothing of its parent's. */
+static void sessions_are_resumed_within_one_process(void) {
+  wsstream_options *options = options_for("resumed.test");
+  expect_tls_with(options, "resumed=0");
+  expect_tls_with(options, "resumed=1");
+  child_run(expect_a_session_of_its_own, options);
+  wsstream_options_free(options);
+  if (!systems_roots_are_the_tests()) return;
+  expect_tls(wsstream_options_new(), "sni=localhost");
+  expect_tls(wsstream_options_new(), "resumed=1");
+  child_run(expect_a_session_of_its_own, NULL);
 }
 
 static void danger_takes_any_certificate(void) {
@@ -269,18 +313,21 @@ static void a_client_certificate_that_is_missing_or_refused_is_said(void) {
   }
 }
 
+/* Without TLS, too, although nothing is made of them there. */
 static void a_certificate_without_its_key_contradicts_itself(void) {
   wsstream *stream = (wsstream *)&stream;
   wsstream_options *options = options_for("good.test");
   set_file(options, WSSTREAM_OPTION_CLIENT_CERTIFICATE_PEM, "WSSTREAM_TEST_CLIENT_CERTIFICATE");
   CHECK_STATUS(WSSTREAM_ERR_ARGUMENT, wsstream_open("wss://127.0.0.1:1/", WSSTREAM_NUL, options, &stream));
   CHECK(stream == NULL);
+  CHECK_STATUS(WSSTREAM_ERR_ARGUMENT, wsstream_open("ws://127.0.0.1:1/", WSSTREAM_NUL, options, &stream));
   set_file(options, WSSTREAM_OPTION_CLIENT_KEY_PEM, "WSSTREAM_TEST_STRANGER_KEY");
   CHECK_STATUS(WSSTREAM_ERR_ARGUMENT, wsstream_open("wss://127.0.0.1:1/", WSSTREAM_NUL, options, &stream));
   wsstream_options_free(options);
   options = options_for("good.test");
   set_file(options, WSSTREAM_OPTION_CLIENT_KEY_PEM, "WSSTREAM_TEST_CLIENT_KEY");
   CHECK_STATUS(WSSTREAM_ERR_ARGUMENT, wsstream_open("wss://127.0.0.1:1/", WSSTREAM_NUL, options, &stream));
+  CHECK_STATUS(WSSTREAM_ERR_ARGUMENT, wsstream_open("ws://127.0.0.1:1/", WSSTREAM_NUL, options, &stream));
   wsstream_options_free(options);
 }
 
@@ -398,6 +445,8 @@ int main(void) {
   RUN(an_abort_inside_tls_is_answered_at_once);
   RUN(the_cas_given_replace_all_others);
   RUN(without_cas_the_systems_roots_decide);
+  RUN(an_option_of_tls_counts_after_an_opening_too);
+  RUN(sessions_are_resumed_within_one_process);
   RUN(danger_takes_any_certificate);
   RUN(a_client_certificate_is_shown_where_it_is_asked_for);
   RUN(a_client_certificate_that_is_missing_or_refused_is_said);

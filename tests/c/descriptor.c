@@ -1,4 +1,5 @@
 /* The descriptor of a stream in poll(2): what makes it readable, what quietens it, and what it costs. */
+#include "callback.h"
 #include "check.h"
 #include "descriptor.h"
 #include "peer.h"
@@ -53,6 +54,66 @@ static void a_message_that_was_here_before_makes_it_readable(void) {
   EXPECT_READABLE(fd);
   expect_text(stream, "early");
   peer_free(&peer, stream);
+}
+
+/* Keeps the internal thread inside a callback until the gate is let go. */
+static wsstream *hold_the_library(struct gate *gate) {
+  wsstream *other = check_open("/echo");
+  CHECK_OK(wsstream_on_event(other, WSSTREAM_WRITABLE, pass_event, gate));
+  tally_await(&gate->entered, 1);
+  return other;
+}
+
+static void let_the_library_go(struct gate *gate, wsstream *other) {
+  tally_add(&gate->let_go);
+  wsstream_free(other);
+}
+
+/* Before the opening or after it: the socket itself is behind the descriptor, and no other thread has to come by. */
+static void it_tells_of_a_message_without_the_library(void) {
+  int i;
+  for (i = 0; i < 2; i++) {
+    struct gate gate = GATE_ZERO;
+    wsstream *stream = check_begin_open("/echo", NULL), *other;
+    wsstream_message message;
+    wsstream_status status;
+    int fd;
+    if (i == 0) fd_of(stream);
+    CHECK_OK(wsstream_wait_opened(stream, SOON));
+    fd = fd_of(stream);
+    other = hold_the_library(&gate);
+    CHECK_OK(wsstream_write(stream, WSSTREAM_TEXT, "a", 1, SOON));
+    do EXPECT_READABLE(fd);
+    while ((status = wsstream_read(stream, 0, &message)) == WSSTREAM_AGAIN);
+    CHECK_OK(status);
+    wsstream_message_release(&message);
+    let_the_library_go(&gate, other);
+    wsstream_free(stream);
+  }
+}
+
+/* The second has left the socket with the first, and no call has decoded it: only the descriptor tells of it. */
+static void again_of_another_call_leaves_it_readable_for_a_message(void) {
+  static const uint32_t each[] = {WSSTREAM_READABLE, WSSTREAM_READABLE_SOME,
+                                  WSSTREAM_READABLE | WSSTREAM_READABLE_SOME};
+  size_t i;
+  for (i = 0; i < sizeof each / sizeof each[0]; i++) {
+    struct gate gate = GATE_ZERO;
+    struct peer peer;
+    wsstream *stream = peer_open(&peer, NULL), *other = hold_the_library(&gate);
+    const int fd = fd_of(stream);
+    wsstream_message message;
+    CHECK_OK(wsstream_fd_watch(stream, each[i]));
+    peer_send(&peer, "\x81\x03" "one" "\x81\x03" "two", 10);
+    CHECK_OK(wsstream_read(stream, SOON, &message));
+    CHECK_MESSAGE(WSSTREAM_TEXT, "one", 3, &message);
+    wsstream_message_release(&message);
+    CHECK_STATUS(WSSTREAM_AGAIN, wsstream_wait_closed(stream, 0, NULL));
+    EXPECT_READABLE(fd);
+    expect_text(stream, "two");
+    let_the_library_go(&gate, other);
+    peer_free(&peer, stream);
+  }
 }
 
 static void opened_alone_is_watched(void) {
@@ -110,6 +171,32 @@ static void writable_alone_is_watched(void) {
   peer_free(&peer, stream);
 }
 
+static wsstream_status wait_closed_now(wsstream *stream) { return wsstream_wait_closed(stream, 0, NULL); }
+static wsstream_status flush_now(wsstream *stream) { return wsstream_flush(stream, 0); }
+static wsstream_status write_now(wsstream *stream) { return wsstream_write(stream, WSSTREAM_TEXT, "x", 1, 0); }
+
+/* What raised it, the library having come before the program, is gone. */
+static void again_of_any_call_quietens_it(void) {
+  static wsstream_status (*const calls[])(wsstream *) = {wait_closed_now, flush_now, write_now};
+  size_t i;
+  for (i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+    struct peer peer;
+    wsstream *stream = peer_open(&peer, NULL);
+    const int fd = fd_of(stream);
+    int tries = 0;
+    peer_queue(stream);
+    peer_send_text(&peer, "taken by the library");
+    EXPECT_READABLE(fd);
+    let_pass_ms(50);
+    expect_text(stream, "taken by the library");
+    do {
+      CHECK_STATUS(WSSTREAM_AGAIN, calls[i](stream));
+      CHECK(tries++ < 100);
+    } while (is_readable(fd, 10));
+    peer_free(&peer, stream);
+  }
+}
+
 static void closed_alone_is_watched(void) {
   struct peer peer;
   wsstream *stream = peer_open(&peer, NULL);
@@ -146,6 +233,22 @@ static void half_a_message_is_for_readable_some_only(void) {
   EXPECT_READABLE(fd);
   CHECK_OK(wsstream_read_some(stream, bytes, sizeof bytes, 0, &chunk));
   CHECK_NUMBER(WSSTREAM_FIN, chunk.flags);
+  peer_free(&peer, stream);
+}
+
+/* The program does not come to read: the library takes what has come, which no socket shows any more. */
+static void half_a_message_that_the_library_took_keeps_it_readable(void) {
+  struct peer peer;
+  wsstream *stream = peer_open(&peer, NULL);
+  const int fd = fd_of(stream);
+  wsstream_chunk chunk;
+  char bytes[16];
+  CHECK_OK(wsstream_fd_watch(stream, WSSTREAM_READABLE_SOME));
+  peer_send_frame(&peer, PEER_TEXT_BEGIN, "half", 4);
+  let_pass_ms(50);
+  EXPECT_READABLE(fd);
+  CHECK_OK(wsstream_read_some(stream, bytes, sizeof bytes, 0, &chunk));
+  CHECK_NUMBER(4, chunk.size);
   peer_free(&peer, stream);
 }
 
@@ -225,6 +328,7 @@ static void an_idle_program_costs_nothing_while_messages_wait(void) {
   peer_end(&peer);
   let_pass_ms(150);
   CHECK(clock() - begin < CLOCKS_PER_SEC / 5);
+  CHECK_NUMBER(0, is_readable(fd, 0));
   peer_free(&peer, stream);
 }
 
@@ -335,11 +439,15 @@ int main(void) {
   RUN(the_descriptor_is_one_number_nonblocking_and_close_on_exec);
   RUN(it_stands_for_readable_until_something_else_is_watched);
   RUN(a_message_that_was_here_before_makes_it_readable);
+  RUN(it_tells_of_a_message_without_the_library);
+  RUN(again_of_another_call_leaves_it_readable_for_a_message);
   RUN(opened_alone_is_watched);
   RUN(a_failed_opening_makes_it_readable);
   RUN(writable_alone_is_watched);
+  RUN(again_of_any_call_quietens_it);
   RUN(closed_alone_is_watched);
   RUN(half_a_message_is_for_readable_some_only);
+  RUN(half_a_message_that_the_library_took_keeps_it_readable);
   RUN(watching_nothing_silences_and_watching_counts_at_once);
   RUN(watching_on_another_thread_wakes_who_waits);
   RUN(after_the_end_it_stays_readable_until_it_is_silenced);

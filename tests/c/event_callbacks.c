@@ -176,6 +176,90 @@ static void an_event_that_is_asked_for_without_end_leaves_others_their_turn(void
   wsstream_free(stream);
 }
 
+static uint64_t received_by(wsstream *stream) {
+  wsstream_statistics statistics;
+  CHECK_OK(wsstream_statistics_get(stream, &statistics, sizeof statistics));
+  return statistics.wire_received;
+}
+
+/* More than the read buffer holds, and the header of the frame, is received only for who wants to read. */
+static void an_event_that_is_not_about_reading_receives_nothing(void) {
+  enum { BUFFER = 1000 };
+  static const uint8_t data[100000];
+  struct events kept = {TALLY_ZERO, 0};
+  wsstream_options *options = wsstream_options_new();
+  struct peer peer;
+  uint64_t begin, full;
+  wsstream *stream;
+  CHECK_OK(wsstream_options_set_number(options, WSSTREAM_OPTION_READ_BUFFER_SIZE, BUFFER));
+  stream = peer_open(&peer, options);
+  wsstream_options_free(options);
+  begin = received_by(stream);
+  peer_send_frame(&peer, PEER_BINARY, data, sizeof data);
+  while ((full = received_by(stream)) < begin + BUFFER + 10) let_pass_ms(20);
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_WRITABLE | WSSTREAM_CLOSED, keep_events, &kept));
+  expect_event(&kept, 1, WSSTREAM_WRITABLE);
+  CHECK_NUMBER(full, received_by(stream));
+  peer_free(&peer, stream);
+}
+
+/* What other callbacks wait for, too, comes to each. */
+static void an_event_of_another_callback_is_told_to_both(void) {
+  struct events kept = {TALLY_ZERO, 0};
+  struct diary *diary = diary_new();
+  struct peer peer;
+  wsstream *stream = check_open("/echo");
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_CLOSED, keep_events, &kept));
+  CHECK_OK(wsstream_on_closed(stream, note_closed, diary));
+  let_pass_ms(20);
+  CHECK_OK(wsstream_close(stream, 1000, NULL, 0));
+  expect_diary(diary, "c");
+  expect_event(&kept, 1, WSSTREAM_CLOSED);
+  wsstream_free(stream);
+  diary_free(diary);
+  diary = diary_new();
+  stream = peer_open(&peer, NULL);
+  CHECK_OK(wsstream_on_message(stream, note_message, diary));
+  CHECK_OK(wsstream_on_event(stream, WSSTREAM_READABLE, keep_events, &kept));
+  let_pass_ms(20);
+  peer_send_text(&peer, "a message");
+  expect_diary(diary, "m");
+  peer_free(&peer, stream);
+  diary_free(diary);
+}
+
+/* Callbacks that wait for what is not here, half a message, what nobody will read, ends: none keeps it busy. */
+static void idle_streams_cost_nothing(void) {
+  enum { STREAMS = 7 };
+  struct diary *diary = diary_new();
+  struct peer peers[STREAMS];
+  wsstream *streams[STREAMS];
+  clock_t begin;
+  uint32_t events;
+  int i;
+  for (i = 0; i < STREAMS; i++) streams[i] = peer_open(&peers[i], NULL);
+  CHECK_OK(wsstream_on_message(streams[0], note_message, diary));
+  CHECK_OK(wsstream_on_message(streams[1], note_message, diary));
+  CHECK_OK(wsstream_on_event(streams[1], WSSTREAM_READABLE, note_event, diary));
+  CHECK_OK(wsstream_on_event(streams[2], WSSTREAM_READABLE_SOME, note_event, diary));
+  CHECK_OK(wsstream_on_event(streams[3], WSSTREAM_READABLE, note_event, diary));
+  peer_send_frame(&peers[3], PEER_TEXT_BEGIN, "half", 4);
+  peer_send(&peers[4], "\x81\x03" "one" "\x81\x03" "two", 10);
+  CHECK_OK(wsstream_poll(streams[4], WSSTREAM_READABLE, SOON, &events));
+  let_pass_ms(20);
+  CHECK_OK(wsstream_readable_cancel(streams[4], WSSTREAM_NO_CODE, NULL, 0));
+  peer_end(&peers[5]);
+  CHECK_STATUS(WSSTREAM_ERR_CONNECTION, wsstream_wait_closed(streams[5], SOON, NULL));
+  peer_send_frame(&peers[6], 0x83, "of an unknown kind", 18);
+  PEER_EXPECT(&peers[6], PEER_CLOSE, "\x03\xea", 2);
+  begin = clock();
+  let_pass_ms(300);
+  CHECK(clock() - begin < CLOCKS_PER_SEC / 20);
+  CHECK_NUMBER(0, diary->size);
+  for (i = 0; i < STREAMS; i++) peer_free(&peers[i], streams[i]);
+  diary_free(diary);
+}
+
 int main(void) {
   check_begin();
   RUN(removal_of_an_event_waits_for_the_callback_too);
@@ -185,5 +269,8 @@ int main(void) {
   RUN(another_event_callback_replaces_and_null_removes);
   RUN(on_event_reads_every_message_to_the_end);
   RUN(an_event_that_is_asked_for_without_end_leaves_others_their_turn);
+  RUN(an_event_that_is_not_about_reading_receives_nothing);
+  RUN(an_event_of_another_callback_is_told_to_both);
+  RUN(idle_streams_cost_nothing);
   return 0;
 }

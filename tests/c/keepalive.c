@@ -114,6 +114,16 @@ static void without_a_pong_a_blocked_read_fails(void) {
   peer_free(&peer, stream);
 }
 
+static void a_pong_timeout_of_0_waits_for_ever(void) {
+  struct peer peer;
+  wsstream *stream = open_with(&peer, 20, 0, 262144);
+  struct peer_frame frame;
+  peer_receive_frame(&peer, &frame);
+  CHECK_NUMBER(PEER_PING, frame.first);
+  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_wait_closed(stream, 200, NULL));
+  peer_free(&peer, stream);
+}
+
 static void pongs_that_stop_coming_fail_the_connection(void) {
   struct peer peer;
   wsstream *stream = open_with(&peer, 20, 1000, 262144);
@@ -151,6 +161,46 @@ static void a_program_that_does_not_read_keeps_its_connection(void) {
     wsstream_message_release(&message);
   }
   expect_timeout(stream);
+  peer_free(&peer, stream);
+}
+
+/* Many small messages are above the mark and leave nothing in the socket: the peer's time begins anew for the same
+ * ping, and once the program has read it runs out. */
+static void a_ping_at_the_mark_is_looked_at_again_when_the_program_has_read(void) {
+  enum { COUNT = 100 };
+  char frames[3 * COUNT];
+  struct peer peer;
+  wsstream *stream = open_with(&peer, 800, 150, 1000);
+  struct peer_frame frame;
+  wsstream_message message;
+  uint32_t events;
+  int i;
+  for (i = 0; i < COUNT; i++) memcpy(frames + 3 * i, "\x81\x01" "a", 3);
+  peer_send(&peer, frames, sizeof frames);
+  CHECK_OK(wsstream_poll(stream, WSSTREAM_READABLE, SOON, &events));
+  peer_receive_frame(&peer, &frame);
+  CHECK_NUMBER(PEER_PING, frame.first);
+  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_wait_closed(stream, 900, NULL));
+  for (i = 0; i < COUNT; i++) {
+    CHECK_OK(wsstream_read(stream, SOON, &message));
+    wsstream_message_release(&message);
+  }
+  peer_receive_frame(&peer, &frame);
+  CHECK_NUMBER(PEER_CLOSE, frame.first);
+  CHECK(memcmp(frame.payload, "\x03\xf3", 2) == 0);
+  expect_timeout(stream);
+  peer_free(&peer, stream);
+}
+
+/* The ping has left, and more behind it that the peer does not take: then it may not have come to the ping either. */
+static void unsent_data_behind_a_ping_keeps_its_connection(void) {
+  struct peer peer;
+  wsstream *stream = open_with(&peer, 300, 2000, 262144);
+  struct peer_frame frame;
+  peer_receive_frame(&peer, &frame);
+  CHECK_NUMBER(PEER_PING, frame.first);
+  peer_fill(stream);
+  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_wait_closed(stream, 2300, NULL));
   peer_free(&peer, stream);
 }
 
@@ -211,9 +261,12 @@ int main(void) {
   RUN(an_interval_of_0_sends_no_pings);
   RUN(without_a_pong_the_connection_fails);
   RUN(without_a_pong_a_blocked_read_fails);
+  RUN(a_pong_timeout_of_0_waits_for_ever);
   RUN(pongs_that_stop_coming_fail_the_connection);
   RUN(any_received_byte_is_life);
   RUN(a_program_that_does_not_read_keeps_its_connection);
+  RUN(a_ping_at_the_mark_is_looked_at_again_when_the_program_has_read);
+  RUN(unsent_data_behind_a_ping_keeps_its_connection);
   RUN(unsent_data_keeps_its_connection);
   RUN(a_closing_stream_is_pinged_no_more);
   RUN(pings_and_messages_go_together);

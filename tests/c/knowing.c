@@ -393,6 +393,84 @@ static void a_failed_opening_is_an_error_in_the_log(void) {
   CHECK(log.counts[WSSTREAM_LOG_ERROR] >= 1);
 }
 
+/* Nothing else of the stream needs the internal thread afterwards. */
+static void a_single_line_is_told_at_once(void) {
+  struct log log = log_zero;
+  wsstream_options *options = wsstream_options_new();
+  wsstream *stream;
+  log.level_max = WSSTREAM_LOG_ERROR;
+  CHECK_OK(wsstream_options_set_log(options, keep_line, WSSTREAM_LOG_ERROR, &log));
+  stream = check_begin_open("/handshake?status=500", options);
+  wsstream_options_free(options);
+  tally_await(&log.lines, 1);
+  CHECK_OK(wsstream_on_freed(stream, note_freed, &log.freed));
+  wsstream_free(stream);
+  tally_await(&log.freed, 1);
+}
+
+/* A log function that does not return from its first message, and what it is told once it has. */
+struct hanging {
+  struct tally entered, let_go, warned, freed;
+  int messages, lost;
+};
+
+#define HANGING_ZERO {TALLY_ZERO, TALLY_ZERO, TALLY_ZERO, TALLY_ZERO, 0, 0}
+
+static void hang_in_the_log(uint32_t level, const char *text, size_t size, void *user_data) {
+  struct hanging *hanging = user_data;
+  CHECK(size > 0);
+  if (level == WSSTREAM_LOG_TRACE && hanging->messages++ == 0) {
+    tally_add(&hanging->entered);
+    tally_await(&hanging->let_go, 1);
+  }
+  if (level == WSSTREAM_LOG_WARN) {
+    CHECK_NUMBER(1, sscanf(text, "%d lines did not fit", &hanging->lost));
+    tally_add(&hanging->warned);
+  }
+}
+
+/* Reads so many messages, of which the log is told while it hangs. */
+static wsstream *read_while_the_log_hangs(struct hanging *hanging, struct peer *peer, int count) {
+  wsstream_options *options = wsstream_options_new();
+  wsstream *stream;
+  int i;
+  CHECK_OK(wsstream_options_set_log(options, hang_in_the_log, WSSTREAM_LOG_TRACE, hanging));
+  stream = peer_open(peer, options);
+  wsstream_options_free(options);
+  CHECK_OK(wsstream_on_freed(stream, note_freed, &hanging->freed));
+  for (i = 0; i < count; i++) peer_send(peer, "\x81\x01" "a", 3);
+  for (i = 0; i < count; i++) read_text(stream, "a");
+  tally_await(&hanging->entered, 1);
+  return stream;
+}
+
+/* A flood fills no memory: what does not fit is counted, and the count is told once. */
+static void lines_that_do_not_fit_are_counted(void) {
+  enum { COUNT = 5000 };
+  struct hanging hanging = HANGING_ZERO;
+  struct peer peer;
+  wsstream *stream = read_while_the_log_hangs(&hanging, &peer, COUNT);
+  tally_add(&hanging.let_go);
+  tally_await(&hanging.warned, 1);
+  peer_free(&peer, stream);
+  tally_await(&hanging.freed, 1);
+  CHECK_NUMBER(1, tally_count(&hanging.warned));
+  CHECK(hanging.lost > 0);
+  CHECK_NUMBER(COUNT, hanging.messages + hanging.lost);
+}
+
+static void lines_from_before_the_free_are_all_told(void) {
+  enum { COUNT = 1000 };
+  struct hanging hanging = HANGING_ZERO;
+  struct peer peer;
+  wsstream *stream = read_while_the_log_hangs(&hanging, &peer, COUNT);
+  peer_free(&peer, stream);
+  tally_add(&hanging.let_go);
+  tally_await(&hanging.freed, 1);
+  CHECK_NUMBER(COUNT, hanging.messages);
+  CHECK_NUMBER(0, tally_count(&hanging.warned));
+}
+
 /* The last log counts for the streams that are opened after it. */
 static void a_later_log_replaces_the_first(void) {
   struct log first = log_zero, second = log_zero;
@@ -523,6 +601,9 @@ int main(void) {
   RUN(off_logs_nothing);
   RUN(a_failed_opening_is_an_error_in_the_log);
   RUN(a_log_holds_no_secret_of_the_url);
+  RUN(a_single_line_is_told_at_once);
+  RUN(lines_that_do_not_fit_are_counted);
+  RUN(lines_from_before_the_free_are_all_told);
   RUN(a_later_log_replaces_the_first);
   RUN(every_call_inside_the_log_function_is_deadlock);
   RUN(no_secret_is_logged);

@@ -72,6 +72,36 @@ static void pause_holds_the_next_message_until_resume(void) {
   CHECK_CLOSED_AND_FREE(stream, 1000, "");
 }
 
+static uint32_t note_and_pause(wsstream *stream, wsstream_status status, const wsstream_message *message,
+                               void *user_data) {
+  (void)note_message(stream, status, message, user_data);
+  return WSSTREAM_PAUSE;
+}
+
+/* The stream has ended and on_closed still waits: what the program has not been told comes before. */
+static void pause_holds_the_end_of_the_stream_too(void) {
+  struct diary *diary = diary_new();
+  struct peer peer;
+  wsstream *stream = peer_open(&peer, NULL);
+  CHECK_OK(wsstream_on_message(stream, note_and_pause, diary));
+  CHECK_OK(wsstream_on_closed(stream, note_closed, diary));
+  peer_send_text(&peer, "one");
+  peer_send_text(&peer, "two");
+  peer_send_frame(&peer, PEER_CLOSE, "\x03\xe8", 2);
+  PEER_EXPECT(&peer, PEER_CLOSE, "\x03\xe8", 2);
+  peer_end(&peer);
+  CHECK_OK(wsstream_wait_closed(stream, SOON, NULL));
+  let_pass_ms(30);
+  expect_diary(diary, "m");
+  CHECK_OK(wsstream_resume(stream));
+  expect_diary(diary, "mm");
+  CHECK_OK(wsstream_resume(stream));
+  expect_diary(diary, "mmdc");
+  CHECK_STATUS(WSSTREAM_DONE, diary->ended);
+  peer_free(&peer, stream);
+  diary_free(diary);
+}
+
 static void resume_before_pause_was_returned_undoes_it(void) {
   struct counting counting = COUNTING_ZERO;
   wsstream *stream = check_begin_open("/count?n=50&size=50&type=binary", NULL);
@@ -127,6 +157,25 @@ static void another_message_callback_replaces_the_first(void) {
   CHECK_NUMBER(1, tally_count(&second.ends));
 }
 
+/* It waits for the run that it met, and not for one of its own, which begins at once and stays inside. */
+static void a_replacement_waits_for_the_first_callback_only(void) {
+  struct gate first = GATE_ZERO, second = GATE_ZERO;
+  struct peer peer;
+  wsstream *stream = peer_open(&peer, NULL);
+  pthread_t thread;
+  CHECK_OK(wsstream_on_message(stream, pass_message, &first));
+  peer_send_text(&peer, "one");
+  peer_send_text(&peer, "two");
+  tally_await(&first.entered, 1);
+  thread = check_thread(let_go_soon, &first.let_go);
+  CHECK_OK(wsstream_on_message(stream, pass_message, &second));
+  CHECK_NUMBER(1, tally_count(&first.left));
+  tally_await(&second.entered, 1);
+  tally_add(&second.let_go);
+  check_join(thread);
+  peer_free(&peer, stream);
+}
+
 /* The removal returns after the callback has left, and then reading is the program's again. */
 static void removal_waits_for_the_callback_on_another_thread(void) {
   struct gate gate = GATE_ZERO;
@@ -147,6 +196,27 @@ static void removal_waits_for_the_callback_on_another_thread(void) {
   CHECK_NUMBER(1, tally_count(&gate.entered));
   check_join(thread);
   peer_free(&peer, stream);
+}
+
+/* More than a turn of the internal thread delivers, and the end of TCP right behind. */
+static void an_end_behind_many_messages_takes_none_of_them(void) {
+  enum { COUNT = 200 };
+  char frames[3 * COUNT], expected[COUNT + 2] = {0};
+  struct diary *diary = diary_new();
+  struct peer peer;
+  wsstream *stream = peer_open(&peer, NULL);
+  int i;
+  for (i = 0; i < COUNT; i++) memcpy(frames + 3 * i, "\x81\x01" "a", 3);
+  memset(expected, 'm', COUNT);
+  expected[COUNT] = 'd';
+  CHECK_OK(wsstream_on_message(stream, note_message, diary));
+  let_pass_ms(20);
+  peer_send(&peer, frames, sizeof frames);
+  peer_end(&peer);
+  expect_diary(diary, expected);
+  CHECK_STATUS(WSSTREAM_ERR_CONNECTION, diary->ended);
+  peer_free(&peer, stream);
+  diary_free(diary);
 }
 
 static uint32_t remove_itself(wsstream *stream, wsstream_status status, const wsstream_message *message,
@@ -283,11 +353,14 @@ int main(void) {
   RUN(each_message_comes_once_and_in_order);
   RUN(messages_that_were_here_before_come_to_a_late_callback);
   RUN(pause_holds_the_next_message_until_resume);
+  RUN(pause_holds_the_end_of_the_stream_too);
   RUN(resume_before_pause_was_returned_undoes_it);
   RUN(resume_on_another_thread_while_it_runs_undoes_its_pause);
   RUN(resume_without_pause_is_welcome);
   RUN(another_message_callback_replaces_the_first);
+  RUN(a_replacement_waits_for_the_first_callback_only);
   RUN(removal_waits_for_the_callback_on_another_thread);
+  RUN(an_end_behind_many_messages_takes_none_of_them);
   RUN(a_callback_removes_itself_without_waiting);
   RUN(a_callback_replaces_itself);
   RUN(a_message_callback_makes_readers_busy_and_writers_not);

@@ -247,11 +247,16 @@ static inline wsstream *peer_open(struct peer *peer, const wsstream_options *opt
   return stream;
 }
 
-/* Leaves no room in a stream whose peer does not read: far more than the system ever takes, now or later. */
-static inline void peer_fill(wsstream *stream) {
+/* To a peer that does not read: far more than the system ever takes, now or later. */
+static inline void peer_queue(wsstream *stream) {
   static const uint8_t data[32 << 20];
   CHECK_STATUS(WSSTREAM_QUEUED, wsstream_write(stream, WSSTREAM_BINARY, data, sizeof data, 0));
-  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_write(stream, WSSTREAM_BINARY, data, 1, 0));
+}
+
+/* Leaves no room in a stream whose peer does not read. */
+static inline void peer_fill(wsstream *stream) {
+  peer_queue(stream);
+  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_write(stream, WSSTREAM_BINARY, "x", 1, 0));
 }
 
 /* Ends a claim that does not care how. */

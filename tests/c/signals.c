@@ -257,13 +257,113 @@ static void a_signal_does_not_change_how_long_a_call_waits(void) {
   wsstream_free(waiting.stream);
 }
 
+/* ---- A thread inside a handler stays the one that drives the stream, and what it is told it does not see. */
+
+static int parked, is_let_go;
+
+static void park(int number) {
+  (void)number;
+  __atomic_store_n(&parked, 1, __ATOMIC_RELAXED);
+  while (!__atomic_load_n(&is_let_go, __ATOMIC_RELAXED)) let_pass_ms(1);
+}
+
+/* Begins the call on a thread of its own; it sleeps then, or has ended. */
+static pthread_t begin(struct waiting *waiting) {
+  pthread_t thread = check_thread(wait_for_ever, waiting);
+  tally_await(&waiting->begun, 1);
+  while (self_thread_state(waiting->thread) != 'S' && tally_count(&waiting->ended) == 0) sched_yield();
+  return thread;
+}
+
+static pthread_t begin_and_park(struct waiting *waiting) {
+  pthread_t thread = begin(waiting);
+  __atomic_store_n(&parked, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&is_let_go, 0, __ATOMIC_RELAXED);
+  CHECK_NUMBER(0, pthread_kill(thread, SIGUSR1));
+  while (!__atomic_load_n(&parked, __ATOMIC_RELAXED)) sched_yield();
+  return thread;
+}
+
+static void let_go(pthread_t thread) {
+  __atomic_store_n(&is_let_go, 1, __ATOMIC_RELAXED);
+  check_join(thread);
+}
+
+static wsstream_status read_for_20_ms(wsstream *stream) {
+  wsstream_message message;
+  return wsstream_read(stream, 20, &message);
+}
+
+static wsstream_status read_for_300_ms(wsstream *stream) {
+  wsstream_message message;
+  return wsstream_read(stream, 300, &message);
+}
+
+static void a_cancelled_read_is_done_beside_a_driver_that_does_not_come_on(void) {
+  struct waiting driver = {call_poll, check_open("/echo"), WSSTREAM_ERR_INTERNAL, 0, TALLY_ZERO, TALLY_ZERO};
+  pthread_t thread = begin_and_park(&driver);
+  wsstream_message message;
+  CHECK_OK(wsstream_readable_cancel(driver.stream, WSSTREAM_NO_CODE, NULL, 0));
+  CHECK_STATUS(WSSTREAM_DONE, wsstream_read(driver.stream, 0, &message));
+  let_go(thread);
+  CHECK_OK(driver.status);
+  wsstream_free(driver.stream);
+}
+
+static wsstream_status free_during_a_read(void) {
+  wsstream *stream = check_open("/echo");
+  struct waiting driver = {call_poll, wsstream_ref(stream), WSSTREAM_OK, 0, TALLY_ZERO, TALLY_ZERO};
+  struct waiting reader = {read_for_300_ms, stream, WSSTREAM_OK, 0, TALLY_ZERO, TALLY_ZERO};
+  pthread_t driving = begin_and_park(&driver), reading = begin(&reader);
+  wsstream_free(stream);
+  check_join(reading);
+  let_go(driving);
+  CHECK_STATUS(WSSTREAM_ERR_STATE, driver.status);
+  wsstream_unref(stream);
+  return reader.status;
+}
+
+/* Where the machine is so busy that the time of the read is over before, it is tried again. */
+static void a_read_of_a_freed_stream_ends_beside_a_driver_that_does_not_come_on(void) {
+  wsstream_status status;
+  int tries = 0;
+  while ((status = free_during_a_read()) == WSSTREAM_AGAIN && tries++ < 10) continue;
+  CHECK_STATUS(WSSTREAM_ERR_STATE, status);
+}
+
+/* The end is for ever, so a read whose time is over meanwhile does not answer that there may be more. */
+static void a_read_of_an_ended_stream_tells_the_end_once_the_driver_comes_on(void) {
+  wsstream_options *options = wsstream_options_new();
+  struct waiting driver = {call_poll, NULL, WSSTREAM_ERR_INTERNAL, 0, TALLY_ZERO, TALLY_ZERO};
+  struct waiting reader = {read_for_20_ms, NULL, WSSTREAM_OK, 0, TALLY_ZERO, TALLY_ZERO};
+  pthread_t driving, reading;
+  CHECK_OK(wsstream_options_set_number(options, WSSTREAM_OPTION_CLOSE_TIMEOUT_MS, 50));
+  driver.stream = reader.stream = check_begin_open("/close_reply?missing=1", options);
+  wsstream_options_free(options);
+  CHECK_OK(wsstream_wait_opened(driver.stream, SOON));
+  driving = begin_and_park(&driver);
+  CHECK_OK(wsstream_close(driver.stream, 1000, NULL, 0));
+  CHECK_STATUS(WSSTREAM_ERR_CONNECTION, wsstream_wait_closed(driver.stream, SOON, NULL));
+  reading = check_thread(wait_for_ever, &reader);
+  let_pass_ms(50);
+  let_go(driving);
+  check_join(reading);
+  CHECK_STATUS(WSSTREAM_ERR_CONNECTION, reader.status);
+  CHECK_OK(driver.status);
+  wsstream_free(driver.stream);
+}
+
 int main(void) {
-  struct sigaction action = {.sa_handler = count_signal};
+  struct sigaction action = {.sa_handler = count_signal}, parking = {.sa_handler = park};
   check_begin();
   RUN(every_thread_of_the_library_blocks_every_signal);
   RUN(nothing_of_the_program_is_changed);
   CHECK_NUMBER(0, sigaction(SIGUSR2, &action, NULL));
   RUN(a_signal_does_not_end_a_call_that_waits);
   RUN(a_signal_does_not_change_how_long_a_call_waits);
+  CHECK_NUMBER(0, sigaction(SIGUSR1, &parking, NULL));
+  RUN(a_cancelled_read_is_done_beside_a_driver_that_does_not_come_on);
+  RUN(a_read_of_a_freed_stream_ends_beside_a_driver_that_does_not_come_on);
+  RUN(a_read_of_an_ended_stream_tells_the_end_once_the_driver_comes_on);
   return EXIT_SUCCESS;
 }

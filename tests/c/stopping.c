@@ -1,5 +1,6 @@
 /* The end of the library as a whole: wsstream_runtime_stop ends its threads where no stream is left, and the next open
  * starts them again. */
+#include "callback.h"
 #include "self.h"
 #include "tally.h"
 
@@ -80,6 +81,22 @@ static void a_stop_that_does_not_wait_is_finished_by_a_later_one(void) {
   no_thread_is_left();
 }
 
+static void pass_freed(void *user_data) { pass(user_data); }
+
+static void a_stop_whose_time_runs_out_is_finished_by_a_later_one(void) {
+  struct gate gate = GATE_ZERO;
+  wsstream *stream = check_open("/echo");
+  CHECK_OK(wsstream_on_freed(stream, pass_freed, &gate));
+  wsstream_free(stream);
+  tally_await(&gate.entered, 1);
+  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_runtime_stop(0));
+  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_runtime_stop(20));
+  tally_add(&gate.let_go);
+  CHECK_OK(wsstream_runtime_stop(SOON));
+  CHECK_NUMBER(1, tally_count(&gate.left));
+  no_thread_is_left();
+}
+
 static struct tally called = TALLY_ZERO;
 static struct tally freed = TALLY_ZERO;
 
@@ -144,6 +161,7 @@ int main(void) {
   RUN(the_next_open_starts_them_again);
   RUN(streams_that_were_freed_are_waited_for);
   RUN(a_stop_that_does_not_wait_is_finished_by_a_later_one);
+  RUN(a_stop_whose_time_runs_out_is_finished_by_a_later_one);
   RUN(a_stop_inside_a_callback_never_waits);
   RUN(opens_and_stops_at_once_leave_every_stream_whole);
   return EXIT_SUCCESS;

@@ -1,8 +1,8 @@
 """Writes what came of the mutants: report.py TREE > docs/mutants-list.md
 
 A table of verdicts for each file, then each mutant that was missed with the judgement of it in judgements.txt, and at last those
-without one. A line there is FILE FUNCTION MUTATION | judgement, with `*` for anything and `?` for a blank; the first that matches
-counts.
+without one. A line there is FILE FUNCTION MUTATION | judgement, with `*` for anything and `?` for a blank, or FILE:LINE for the
+mutants of one line; the first that matches counts.
 """
 import collections
 import fnmatch
@@ -57,8 +57,9 @@ def main():
     known, used = list(judgements()), set()
     for file, line, function, what in missed:
         for judgement in known:
-            *patterns, text = judgement
-            if all(map(fnmatch.fnmatchcase, (file, function, what), patterns)):
+            place, *patterns, text = judgement
+            is_there = fnmatch.fnmatchcase(file, place) or place == f"{file}:{line}"
+            if is_there and all(map(fnmatch.fnmatchcase, (function, what), patterns)):
                 rows[file, function, text].append(f"{line} {what}")
                 used.add(judgement)
                 break
