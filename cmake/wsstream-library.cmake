@@ -1,8 +1,7 @@
 # The libraries, made by Cargo. wsstream::wsstream is what is installed. wsstream::tested is the same with the feature
 # `dump`: when the deadline of a test program is over, it writes what every stream stands on; it is not optimised as a
-# whole, which takes as long again. With ThreadSanitizer both
-# are one library, in which Rust's own standard library is compiled anew, since a race shows only between instrumented
-# instructions.
+# whole, which takes half as long again. With ThreadSanitizer both are one library, in which Rust's own standard library is
+# compiled anew, since a race shows only between instrumented instructions.
 #
 # `cargo rustc --crate-type cdylib` and not `cargo build`: with rlib among the crate types link-time optimisation is
 # silently off. Each library has a folder of its own, so that no other Cargo command lays another build over it.

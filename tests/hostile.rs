@@ -12,6 +12,7 @@ use support::alone::{alone, without_descriptors};
 use support::flood::Flood;
 use support::heap::{Heap, live, more_than};
 use support::peer::{Connection, Peer, frame, whole_frames};
+use support::thread::cost_of_internal_thread;
 use support::{
     BINARY, CLOSED, Cause, FOREVER, Options, READABLE, Status, Stream, WRITABLE, option, server, turn, until,
     until_spinning,
@@ -66,18 +67,6 @@ fn memory_stays_flat_while_the_peer_is_always_a_little_behind() {
     assert!(most <= 4 * MARK + (1 << 20), "{most} bytes for a mark of {MARK}");
 }
 
-/// How often the internal thread has gone to sleep.
-fn sleeps() -> u64 {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux lists them");
-    let status = |task: std::io::Result<std::fs::DirEntry>| {
-        std::fs::read_to_string(task.ok()?.path().join("status")).ok()
-    };
-    let found = tasks.filter_map(status).find(|status| status.starts_with("Name:\twsstream\n"));
-    let status = found.expect("the internal thread");
-    let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-    count.and_then(|count| count.trim().parse().ok()).expect("a number")
-}
-
 #[test]
 fn an_idle_stream_keeps_no_write_buffer_and_wakes_nobody() {
     alone("an_idle_stream_keeps_no_write_buffer_and_wakes_nobody", || {
@@ -92,9 +81,9 @@ fn an_idle_stream_keeps_no_write_buffer_and_wakes_nobody() {
         writes(&[7; 50_000]);
         until(|| more_than(before) < 10 << 10);
         until(|| {
-            let before = sleeps();
+            let before = cost_of_internal_thread().0;
             std::thread::sleep(Duration::from_millis(200));
-            sleeps() - before < 5
+            cost_of_internal_thread().0 - before < 5
         });
     });
 }

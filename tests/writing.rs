@@ -7,8 +7,8 @@ mod support;
 use calls::{connected, connected_with, read_some, statistics};
 use std::collections::HashSet;
 use std::net::Shutdown;
-use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
+use support::alone::hold_internal;
 use support::held_up::held_up;
 use support::peer::Connection;
 use support::{
@@ -533,31 +533,10 @@ fn every_frame_is_masked_with_a_mask_of_its_own() {
     assert!(masks.len() >= record.frames.len() - 1, "they are drawn at random");
 }
 
-/// The internal thread kept inside a callback: what happens meanwhile is the work of callers.
-struct Held {
-    _leave: Sender<()>,
-    _stream: Stream,
-}
-
-impl Held {
-    fn new() -> Self {
-        let stream = Stream::opened(&server().url("/close"));
-        let (entered, is_entered) = channel();
-        let (leave, left) = channel::<()>();
-        stream.on_closed(move |_, _, _| {
-            entered.send(()).unwrap();
-            // It ends when the other side is dropped.
-            let _ = left.recv();
-        });
-        is_entered.recv().unwrap();
-        Self { _leave: leave, _stream: stream }
-    }
-}
-
 #[test]
 fn a_write_that_may_not_wait_sends_what_is_left_itself() {
     let (stream, mut connection) = connected_with(&Options::with(option::WRITE_BUFFER_SIZE, 0));
-    let held = Held::new();
+    let held = hold_internal();
     while stream.write(BINARY, &[7; 1000], 0) != Status::Queued {}
     let reads = Call::begun(move || connection.receive_rest());
     until(|| stream.write(TEXT, b"room", 0) == Status::Ok);
@@ -581,7 +560,7 @@ fn what_more_holds_back_leaves_with_a_write_a_flush_a_reader_about_to_sleep_a_cl
     for how in ["write", "flush", "read", "read_many", "read_some", "poll", "close", "mark"] {
         let (url, id) = server().recorded("/echo");
         let stream = Stream::opened(&url);
-        let held = Held::new();
+        let held = hold_internal();
         gathers(&stream, &texts);
         match how {
             "write" => stream.writes_text("and this"),
@@ -614,7 +593,7 @@ fn a_control_frame_makes_what_more_holds_back_leave_before_it() {
         let share = stream.reference();
         // Asleep before anything is held back, or away: then a look that does not sleep meets the ping.
         let read = reads.then(|| Call::blocked(move || share.refused_read(FOREVER)));
-        let held = Held::new();
+        let held = hold_internal();
         for round in 1..4 {
             gathers(&stream, &["one", "two"]);
             connection.send(&peer::frame(0x89, &[round]));
@@ -682,7 +661,7 @@ fn more_changes_no_status() {
 #[test]
 fn what_more_holds_back_counts_towards_the_mark() {
     let (stream, mut connection) = connected_with(&Options::with(option::WRITE_BUFFER_SIZE, 100));
-    let held = Held::new();
+    let held = hold_internal();
     gathers(&stream, &["fifty bytes with their header and their mask: 50"]);
     assert_eq!(stream.write_some(TEXT, &[b'x'; 60], FIN | MORE, 0), Status::Ok);
     assert_eq!(statistics(&stream).unsent, 0, "the mark is behind it");

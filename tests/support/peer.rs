@@ -1,5 +1,6 @@
 //! A server whose every byte a test decides, for what the test server cannot be asked to do.
 
+pub use super::frame_bytes as frame;
 use super::{deadline, hex, is_secure, server, until};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -298,5 +299,3 @@ pub fn whole_frames(mut bytes: &[u8]) -> Vec<Received> {
     }
     frames
 }
-
-pub use super::frame_bytes as frame;

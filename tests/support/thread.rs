@@ -1,6 +1,7 @@
 //! Threads of a test that are known to sleep inside a call, without a wait that hopes for it.
 
 use super::until;
+use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::thread::{Builder, JoinHandle};
 
@@ -73,4 +74,21 @@ fn asleep(task: &str) -> Option<String> {
     }
     let line = |name: &str| status.lines().find(|line| line.starts_with(name)).map(str::to_owned);
     line("State:")?.contains('S').then(|| line("voluntary_ctxt_switches:"))?
+}
+
+/// How often the internal thread has gone to sleep, and its processor time in nanoseconds.
+pub fn cost_of_internal_thread() -> (u64, u64) {
+    let mut tasks = std::fs::read_dir("/proc/self/task").expect("Linux lists them");
+    let read = |path: PathBuf| std::fs::read_to_string(path).expect("the thread lives");
+    let task = tasks
+        .find_map(|task| {
+            let path = task.expect("a thread").path();
+            std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name == "wsstream\n").then_some(path)
+        })
+        .expect("a stream was opened");
+    let status = read(task.join("status"));
+    let sleeps = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    let time = read(task.join("schedstat"));
+    let number = |text: Option<&str>| text.and_then(|text| text.trim().parse().ok()).expect("a number");
+    (number(sleeps), number(time.split_whitespace().next()))
 }
