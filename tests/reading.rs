@@ -10,7 +10,7 @@ use support::alone::{alone, hold_internal};
 use support::reader::read_all;
 use support::{
     BINARY, CLOSED, Call, Cause, FIN, FOREVER, Options, READABLE, Status, Stream, TEXT, close_frame,
-    counted_text, frame, option, pattern, peer, reads_what_is_here, server, until,
+    counted_text, frame, has_what_is_here, option, pattern, peer, reads_what_is_here, server, until,
 };
 
 // Rows: R02, R04, W20
@@ -444,22 +444,53 @@ fn what_comes_behind_a_read_message_in_the_same_packet_is_seen_without_a_reader(
     }
 }
 
+/// Another thread calls without end while `read` runs.
+fn beside(stream: &Stream, call: fn(&Stream), read: impl FnOnce()) {
+    let (share, (stop, is_over)) = (stream.reference(), channel::<()>());
+    let calls = Call::begun(move || {
+        while is_over.try_recv() == Err(TryRecvError::Empty) {
+            call(&share);
+        }
+    });
+    read();
+    drop(stop);
+    calls.join();
+}
+
+fn count(stream: &Stream) {
+    statistics(stream);
+}
+
 #[test]
 fn what_is_queued_is_to_be_had_while_another_thread_counts() {
     for _ in 0..5 {
         let stream = Stream::opened(&server().url("/count?n=2000&size=20&close=none"));
         until(|| statistics(&stream).unread_messages == 2000);
-        let (share, (stop, is_over)) = (stream.reference(), channel::<()>());
-        let counts = Call::begun(move || {
-            while is_over.try_recv() == Err(TryRecvError::Empty) {
-                statistics(&share);
+        beside(&stream, count, || {
+            for index in 0..2000 {
+                assert_eq!(reads_what_is_here(&stream).bytes(), counted_text(index, 20));
             }
         });
-        for index in 0..2000 {
-            assert_eq!(reads_what_is_here(&stream).bytes(), counted_text(index, 20));
-        }
-        drop(stop);
-        counts.join();
+    }
+}
+
+#[test]
+fn what_came_with_a_message_is_to_be_had_while_another_thread_looks() {
+    let looks: [fn(&Stream); 2] = [count, |stream| {
+        let _ = stream.poll(READABLE, 0);
+    }];
+    for look in looks {
+        let (stream, mut connection) = connected();
+        beside(&stream, look, || {
+            for _ in 0..100 {
+                connection.send(&support::frame_bytes(0x81, b"one of many").repeat(300));
+                stream.reads_text("one of many");
+                for _ in 1..300 {
+                    has_what_is_here(|| stream.poll(READABLE, 0));
+                    assert_eq!(reads_what_is_here(&stream).text(), "one of many");
+                }
+            }
+        });
     }
 }
 

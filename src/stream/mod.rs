@@ -99,6 +99,8 @@ pub struct Stream {
     unsent: AtomicUsize,
     /// The message at the head was handed out in parts: written by the owner of the read word only.
     is_parted: AtomicBool,
+    /// A thread of the program that has the reading half found nothing and sleeps.
+    is_owner_asleep: AtomicBool,
     /// Bytes that have come: written by the owner of the read word only.
     wire_received: AtomicU64,
     limits: Limits,
@@ -170,6 +172,7 @@ impl Stream {
             write: WriteWord::new(WriteSide::default()),
             unsent: AtomicUsize::new(0),
             is_parted: AtomicBool::new(false),
+            is_owner_asleep: AtomicBool::new(false),
             wire_received: AtomicU64::new(0),
             limits,
             generation: runtime.generation(),

@@ -2,7 +2,7 @@
 
 use super::pump::Goal;
 use super::read::{Driving, Patience, Slept, can_own};
-use super::read_word::{CANCELLED, ENDED, FREED, INTERNAL, OWNER, QUEUED};
+use super::read_word::{CANCELLED, ENDED, FREED, QUEUED};
 use super::status::Status;
 use super::timeout::Timeout;
 use super::{CLOSED, EVENTS, OPENED, READABLE, READABLE_SOME, Stream, WRITABLE};
@@ -59,10 +59,9 @@ impl Stream {
                     if holding != 0 {
                         return self.polled(holding);
                     }
-                    let word = self.read.load();
-                    let is_driven = events & DRIVEN != 0 && (word & OWNER == INTERNAL || can_own(word));
+                    let is_driven = events & DRIVEN != 0 && self.is_at_work(self.read.load());
                     if is_driven && patience.outwaits() {
-                        // What the internal thread has found may be what is asked for.
+                        // What the other thread has found may be what is asked for.
                         continue;
                     }
                     if is_last_look {

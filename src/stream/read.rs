@@ -19,8 +19,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How often a call that must not wait yields to the internal thread, and for how many milliseconds it sleeps after that,
-/// before it goes without what that thread may be about to find.
+/// How often a call that must not wait yields to the thread that is at work, and for how many milliseconds it sleeps after
+/// that, before it goes without what that thread may be about to find.
 const YIELDS_MAX: u32 = 64;
 const SLEEPS_MAX: u32 = 10;
 
@@ -138,20 +138,13 @@ pub(super) fn can_own(word: u64) -> bool {
     word & OWNER == 0 && (word & DETACHED == 0 || word & (ENDED | FREED) != 0)
 }
 
-/// What a call that must not wait still does where the internal thread drives: that one's work does not wait either, but
-/// under a flood it is always at it.
+/// What a call that must not wait still does where another thread is at work: that work does not wait either, but under a
+/// flood somebody is always at it.
 #[derive(Default)]
 pub(super) struct Patience(u32);
 
 impl Patience {
-    /// Lets another thread of the program go on for a moment, which is about to leave unless it sleeps; false: it sleeps.
-    pub fn yields(&mut self) -> bool {
-        self.0 += 1;
-        std::thread::yield_now();
-        self.0 <= YIELDS_MAX
-    }
-
-    /// Lets the internal thread go on for a moment; false: it has been at it for too long.
+    /// Lets the other thread go on for a moment; false: it has been at it for too long.
     pub fn outwaits(&mut self) -> bool {
         self.0 += 1;
         if self.0 <= YIELDS_MAX {
@@ -425,8 +418,8 @@ impl Stream {
         let events = READABLE | READABLE_SOME | OPENED;
         if is_last_look {
             let word = self.read.load();
-            let is_idle = word & OWNER == CALLER && word & (QUEUED | ENDED | FREED) == 0;
-            if is_idle || (word & OWNER == 0 && !can_own(word)) {
+            let is_said = word & OWNER != 0 && word & (QUEUED | ENDED | FREED) != 0;
+            if !is_said && !self.is_at_work(word) {
                 return Slept::Over;
             }
             // What has ended answers that for ever, and its owner leaves soon.
@@ -478,14 +471,27 @@ impl Stream {
         let discards = side.is_discarding;
         let slept = self.wait_for(events, events | READABLE | CLOSED, socket, deadline, || {
             let word = self.read.load();
-            has_input
+            let is_awake = has_input
                 || word & (CANCELLED | ENDED | FREED) != 0
                 || (word & DISCARD != 0 && !discards)
-                || is_there()
+                || is_there();
+            self.is_owner_asleep.store(!is_awake, Ordering::Release);
+            is_awake
         });
+        self.is_owner_asleep.store(false, Ordering::Release);
         // Even where another thread woke this one, the socket may have something.
         side.is_drained = false;
         slept
+    }
+
+    /// Whether whoever has the reading half is about to leave it, or has left it just now; else it sleeps, having found
+    /// nothing, or there is no socket yet.
+    pub(super) fn is_at_work(&self, word: u64) -> bool {
+        match word & OWNER {
+            0 => can_own(word),
+            CALLER => !self.is_owner_asleep.load(Ordering::Acquire),
+            _ => true,
+        }
     }
 
     /// Sleeps on the ticket's wake descriptor and a socket (to be read, to be written); false: the time is over.

@@ -6,7 +6,6 @@
 use super::Stream;
 use super::read::Patience;
 use super::read_side::ReadSide;
-use super::read_word::{CALLER, INTERNAL, OWNER};
 use super::serve::Locked;
 use super::status::Status;
 use std::sync::PoisonError;
@@ -45,13 +44,8 @@ impl Stream {
                 driving.leave();
                 break;
             }
-            let goes_on = match self.read.load() & OWNER {
-                INTERNAL => patience.outwaits(),
-                // Before it sleeps it notes what it has.
-                CALLER => patience.yields(),
-                _ => false,
-            };
-            if !goes_on {
+            // Before it sleeps the owner notes what it has.
+            if !self.is_at_work(self.read.load()) || !patience.outwaits() {
                 break;
             }
         }

@@ -98,18 +98,24 @@ pub fn is_again_after(timeout_ms: i64, call: impl FnOnce(i64) -> Status) {
     assert!(took >= Duration::from_millis(timeout_ms.unsigned_abs()), "{took:?} of {timeout_ms} ms");
 }
 
-/// A message that is here is to be had by a call that may not wait: one that answers AGAIN has let another thread, which
-/// the system holds up, go on for a while.
+/// What is here is to be had by a call that may not wait: one that answers AGAIN has let another thread, which the system
+/// holds up, go on for a while.
 #[track_caller]
-pub fn reads_what_is_here(stream: &Stream) -> Message {
+pub fn has_what_is_here<T>(call: impl Fn() -> Result<T, Status>) -> T {
     loop {
         let begun = Instant::now();
-        match stream.read(0) {
-            Ok(message) => return message,
+        match call() {
+            Ok(there) => return there,
             Err(status) => assert_eq!(status, Status::Again),
         }
         assert!(begun.elapsed() >= Duration::from_millis(10), "nobody was waited for");
     }
+}
+
+/// The same for a message.
+#[track_caller]
+pub fn reads_what_is_here(stream: &Stream) -> Message {
+    has_what_is_here(|| stream.read(0))
 }
 
 /// What /count sends in a text message.

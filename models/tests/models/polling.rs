@@ -3,7 +3,7 @@
 use super::kernel::Interest;
 use super::reading::{Driving, Goal, Pumped, Slept, can_own};
 use super::stream::{Bug, CLOSED, OPENED, READABLE, Status, Stream, Timeout, WRITABLE};
-use wsstream_models::stream::read_word::{CANCELLED, ENDED, FREED, INTERNAL, OWNER, QUEUED};
+use wsstream_models::stream::read_word::{CANCELLED, ENDED, FREED, QUEUED};
 
 /// Events that only the owner of the read word brings about.
 pub const DRIVEN: u32 = READABLE | OPENED;
@@ -40,10 +40,8 @@ impl Stream {
                     if holding != 0 {
                         return self.polled(holding);
                     }
-                    let word = self.read_word();
                     // It may have left, with what is asked for, since the look above.
-                    let has_left = can_own(word) && !self.has(Bug::PollLooksTwice);
-                    if events & DRIVEN != 0 && (word & OWNER == INTERNAL || has_left) {
+                    if events & DRIVEN != 0 && self.is_at_work(self.read_word()) {
                         loom::thread::yield_now();
                         continue;
                     }

@@ -2,6 +2,7 @@
 
 use super::kernel::{Command, Interest, Received};
 use super::stream::{ANSWER, Bug, CLOSE, CLOSED, OPENED, PING, READABLE, ReadSide, Status, Stream, Timeout};
+use loom::sync::atomic::Ordering;
 use wsstream_models::stream::read_word::{
     CALLER, CANCELLED, DETACHED, DISCARD, ENDED, FREED, INTERNAL, Leave, OWNER, QUEUED, READER, Reading,
     THROTTLED,
@@ -360,8 +361,8 @@ impl Stream {
     ) -> Slept {
         if is_last_look {
             let word = self.read_word();
-            let is_idle = word & OWNER == CALLER && word & (QUEUED | ENDED | FREED) == 0;
-            if is_idle || (word & OWNER == 0 && !can_own(word)) {
+            let is_said = word & OWNER != 0 && word & (QUEUED | ENDED | FREED) != 0;
+            if !is_said && !self.is_at_work(word) {
                 return Slept::Over;
             }
             loom::thread::yield_now();
@@ -373,6 +374,15 @@ impl Stream {
             }
             can_own(self.read_word()) || is_there()
         })
+    }
+
+    pub fn is_at_work(&self, word: u64) -> bool {
+        match word & OWNER {
+            0 => can_own(word) && !self.has(Bug::PollLooksTwice),
+            CALLER if self.has(Bug::WorkTakenForSleep) => false,
+            CALLER => !self.is_owner_asleep.load(Ordering::Acquire),
+            _ => true,
+        }
     }
 
     /// `wait_for` with `sleep`.
@@ -409,12 +419,15 @@ impl Stream {
         let slept = self.wait_for(place, events, events | READABLE | CLOSED, socket, || {
             let word = self.read_word();
             let is_cancelled = word & CANCELLED != 0 && !self.has(Bug::CancelUnseenAsleep);
-            has_input
+            let is_awake = has_input
                 || is_cancelled
                 || word & (ENDED | FREED) != 0
                 || (word & DISCARD != 0 && !discards)
-                || is_there()
+                || is_there();
+            self.is_owner_asleep.store(!is_awake, Ordering::Release);
+            is_awake
         });
+        self.is_owner_asleep.store(false, Ordering::Release);
         side.is_drained = false;
         slept
     }

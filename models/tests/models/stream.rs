@@ -67,6 +67,7 @@ pub enum Bug {
     TurnSleeps,
     ArmedPendingNotSaid,
     ChunkUnsaid,
+    WorkTakenForSleep,
     // `interrupt`.
     InterruptMeansAll,
     InterruptNotRaised,
@@ -317,6 +318,7 @@ pub struct Stream {
     pub write: WriteWord<WriteSide>,
     pub unsent: AtomicUsize,
     control: Mutex<Control>,
+    pub is_owner_asleep: AtomicBool,
     closed: AtomicU8,
     write_end: AtomicBool,
     opened: AtomicBool,
@@ -364,6 +366,7 @@ impl Stream {
                 settled: 0,
                 cause: None,
             }),
+            is_owner_asleep: AtomicBool::new(false),
             closed: AtomicU8::new(OPEN),
             write_end: AtomicBool::new(false),
             opened: AtomicBool::new(false),
