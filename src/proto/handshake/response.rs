@@ -214,7 +214,7 @@ impl ResponseReader {
             // RFC 9110 §15.2: a client reads any number of interim responses before the final one.
             self.head.clear();
             (self.line_start, self.line_count, self.status) = (0, 0, 0);
-            return if self.head_room > 0 { Ok(None) } else { self.take(false, behind) };
+            return self.take(false, behind);
         }
         match self.expectation.check(&head) {
             Ok(Agreed { protocol, extensions, deflate }) => {

@@ -123,12 +123,14 @@ fn without_takeover_each_message_stands_alone() {
     let second = compressed(&mut kept, b"the same words");
     assert!(second.len() < first.len(), "the window is used");
 
-    // A server that agreed to have none and refers to its window is not understood.
-    let frames = [frame(true, RSV1 | BINARY, &first), frame(true, RSV1 | BINARY, &second)].concat();
+    // A server that agreed to have none and refers to its window is not understood, nor in another stream of the message.
     let none = Agreement { server_context_takeover: false, ..AGREED };
-    let seen = decode_agreed(&frames, 0, &none);
-    assert_eq!(seen[0], binary(b"the same words"));
-    assert!(matches!(seen[1], Seen::Fail(failure) if failure.close_code == 1007), "{seen:?}");
+    for second in [second.clone(), [&LAST[..], &second].concat()] {
+        let frames = [frame(true, RSV1 | BINARY, &first), frame(true, RSV1 | BINARY, &second)].concat();
+        let seen = decode_agreed(&frames, 0, &none);
+        assert_eq!(seen[0], binary(b"the same words"));
+        assert!(matches!(seen[1], Seen::Fail(failure) if failure.close_code == 1007), "{seen:?}");
+    }
 }
 
 #[test]
