@@ -24,6 +24,29 @@ pub fn mask_into(out: &mut Vec<u8>, data: &[u8], key: [u8; 4]) -> bool {
     true
 }
 
+/// The same with `head` and the key itself before it: a frame, where the header is short.
+#[inline]
+#[must_use]
+pub fn mask_behind(out: &mut Vec<u8>, head: [u8; 2], data: &[u8], key: [u8; 4]) -> bool {
+    const HEADER_SIZE: usize = 6;
+    let before = out.len();
+    // No slice is larger than half of what can be counted.
+    let more = HEADER_SIZE + data.len();
+    if out.capacity() - before < more && !make_room(out, more) {
+        return false;
+    }
+    // SAFETY: behind the `before` bytes is room for `more`, all of which are initialised here; `data` cannot overlap
+    // what `out` owns.
+    unsafe {
+        let target = out.as_mut_ptr().add(before);
+        store(target, head);
+        store(target.add(head.len()), key);
+        mask(data.as_ptr(), target.add(HEADER_SIZE), data.len(), u32::from_ne_bytes(key));
+        out.set_len(before + more);
+    }
+    true
+}
+
 /// Masks `data` where it lies; its first byte is byte `offset` of the payload.
 #[inline]
 pub fn mask_in_place(data: &mut [u8], key: [u8; 4], offset: usize) {
@@ -220,6 +243,16 @@ mod tests {
                 assert_eq!(&out[..4], b"head", "{size}");
                 assert!(out[4..] == masked(data, KEY, 0), "{size} from {start}");
             }
+        }
+    }
+
+    #[test]
+    fn a_head_goes_before_it_as_it_is() {
+        for size in [0, 1, 4, 16, 125] {
+            let data = sample(size);
+            let mut out = b"before".to_vec();
+            assert!(mask_behind(&mut out, *b"hd", &data, KEY));
+            assert!(out == [b"beforehd", &KEY[..], &masked(&data, KEY, 0)].concat(), "{size}");
         }
     }
 

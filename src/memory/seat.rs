@@ -97,7 +97,7 @@ pub struct Held<'a, T, const OWNER: u64> {
 impl<'a, T, const OWNER: u64> Held<'a, T, OWNER> {
     /// Gives the seat up with the word that `change` answers, or gets the value back where it answers None.
     /// Ok is the word before.
-    #[inline]
+    #[inline(always)]
     pub fn release(self, mut change: impl FnMut(u64) -> Option<u64>) -> Result<u64, Self> {
         let mut word = self.seat.load();
         loop {

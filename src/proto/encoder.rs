@@ -7,6 +7,9 @@ use super::opcode::Opcode;
 /// Two bytes, eight of length, four of mask.
 pub const HEADER_SIZE_MAX: usize = 14;
 
+// RFC 6455 §5.3: a client masks every frame.
+const MASKED: u8 = 0x80;
+
 /// The header of one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -23,28 +26,43 @@ pub struct Header {
 }
 
 impl Header {
+    /// What stands before the mask in front of at most 125 bytes.
+    #[inline]
+    pub fn encode_short(&self) -> [u8; 2] {
+        debug_assert!(self.is_short());
+        [self.first_byte(), MASKED | self.payload_size as u8]
+    }
+
+    /// Whether the payload is of at most 125 bytes.
+    #[inline]
+    pub const fn is_short(&self) -> bool {
+        self.payload_size <= 125
+    }
+
+    #[inline]
+    fn first_byte(&self) -> u8 {
+        u8::from(self.fin) << 7 | u8::from(self.rsv1) << 6 | self.opcode as u8
+    }
+
     /// Writes the header and says how many bytes it took.
     #[inline]
     pub fn encode(&self, out: &mut [u8; HEADER_SIZE_MAX]) -> usize {
-        // RFC 6455 §5.3: a client masks every frame.
-        const MASKED: u8 = 0x80;
         debug_assert!(self.payload_size >> 63 == 0, "RFC 6455 §5.2: the highest bit of the length is 0");
-        out[0] = u8::from(self.fin) << 7 | u8::from(self.rsv1) << 6 | self.opcode as u8;
         // RFC 6455 §5.2: the minimal number of bytes encodes the length.
         match self.payload_size {
-            size @ 0..=125 => {
-                out[1] = MASKED | size as u8;
+            0..=125 => {
+                out[..2].copy_from_slice(&self.encode_short());
                 out[2..6].copy_from_slice(&self.mask);
                 6
             }
             size @ 126..=0xFFFF => {
-                out[1] = MASKED | 126;
+                out[..2].copy_from_slice(&[self.first_byte(), MASKED | 126]);
                 out[2..4].copy_from_slice(&(size as u16).to_be_bytes());
                 out[4..8].copy_from_slice(&self.mask);
                 8
             }
             size => {
-                out[1] = MASKED | 127;
+                out[..2].copy_from_slice(&[self.first_byte(), MASKED | 127]);
                 out[2..10].copy_from_slice(&size.to_be_bytes());
                 out[10..14].copy_from_slice(&self.mask);
                 14

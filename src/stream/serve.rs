@@ -32,29 +32,20 @@ impl<'a> Locked<'a> {
         self.held.as_mut().expect("held until it is let go")
     }
 
-    /// Lets go where nothing is left to do; the short way of a small write.
-    #[inline]
-    pub fn unlock_quietly(mut self) -> Result<(), Self> {
+    /// Lets go where nothing is left to do; the short way of a small write. False: it is still held.
+    #[inline(always)]
+    pub fn unlock_quietly(&mut self) -> bool {
         let stream = self.stream;
-        let Some(held) = self.held.take() else { return Ok(()) };
+        let held = self.side();
         let unsent = held.unsent();
         stream.unsent.store(unsent, Ordering::Relaxed);
         let (out, held_back) = (held.is_blocked, (unsent > 0 && !held.is_blocked) || held.has_memory());
         if held.broken.is_some() || held.is_deferred {
-            self.held = Some(held);
-            return Err(self);
+            return false;
         }
-        match stream.write.unlock_quietly(held, out, held_back) {
-            Ok(()) => {
-                // Nothing is left that a drop would have to do.
-                std::mem::forget(self);
-                Ok(())
-            }
-            Err(held) => {
-                self.held = Some(held);
-                Err(self)
-            }
-        }
+        let Some(held) = self.held.take() else { return true };
+        self.held = stream.write.unlock_quietly(held, out, held_back).err();
+        self.held.is_none()
     }
 
     /// Lets go after what was posted has been seen to. `stays`: the write call keeps its seat and sends the rest.

@@ -122,6 +122,7 @@ impl Stream {
     }
 
     /// `wsstream_write_some`.
+    #[inline]
     pub fn write_some(&self, kind: Kind, data: &[u8], flags: u32, timeout: Timeout) -> Status {
         if flags & !(FLAG_FIN | FLAG_MORE | FLAG_NO_COMPRESS) != 0 {
             return Status::Argument;
@@ -131,41 +132,43 @@ impl Stream {
         self.write_part(Part { kind, data, fin, whole, more, compress }, timeout)
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_part(&self, part: Part<'_>, timeout: Timeout) -> Status {
+        // Each of them is needed in a register, the part only on the longer way.
+        let Part { kind, data, fin, more, compress, .. } = part;
         let Ok(held) = self.write.enter() else { return self.write_slowly(None, part, timeout) };
         let mut locked = Locked::new(self, held, true);
         let mark = self.limits.write_buffer_size;
         let side = locked.side();
         if side.unsent() > mark
-            || part.data.len() > PIECE_SIZE
-            || !part.fin
+            || data.len() > PIECE_SIZE
+            || !fin
             || side.outgoing.is_open()
-            || part.compress && side.compresses(part.data.len())
+            || compress && side.compresses(data.len())
             || self.is_traced
         {
             return self.write_slowly(Some(locked), part, timeout);
         }
-        if side.outgoing.check(part.kind, part.data, true, true).is_err() {
+        if side.outgoing.check(kind, data, true, true).is_err() {
             locked.unlock(false);
             return Status::Argument;
         }
-        if side.frame_message(part.kind, part.data).is_err() {
+        if side.frame_message(kind, data).is_err() {
             return self.fail_write(locked);
         }
-        if !part.more || side.unsent() > mark {
+        if !more || side.unsent() > mark {
             side.send();
         }
         if side.unsent() > mark || side.broken.is_some() {
             return self.finish_write(locked, timeout);
         }
-        match locked.unlock_quietly() {
-            Ok(()) => Status::Ok,
-            Err(locked) => {
-                locked.unlock(false);
-                Status::Ok
-            }
+        if locked.unlock_quietly() {
+            // Nothing is left that a drop would have to do.
+            std::mem::forget(locked);
+        } else {
+            locked.unlock(false);
         }
+        Status::Ok
     }
 
     /// A write that has to wait, is large, or is a part of a message.

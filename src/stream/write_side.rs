@@ -3,7 +3,7 @@
 //! Whole frames and the beginning of one at most; leftovers keep a head and never move. Nothing here waits.
 
 use super::compression::Compression;
-use crate::memory::mask::mask_into;
+use crate::memory::mask::{mask_behind, mask_into};
 use crate::memory::random::Masks;
 use crate::net::{Transport, sys};
 use crate::proto::close::CloseRequest;
@@ -102,7 +102,6 @@ impl WriteSide {
     }
 
     /// Begins a frame; its payload must follow through `mask`.
-    #[inline]
     pub fn frame(&mut self, opcode: Opcode, fin: bool, size: usize) -> Result<[u8; 4], Refused> {
         self.frame_as(Header { fin, rsv1: false, opcode, mask: [0; 4], payload_size: size as u64 })
     }
@@ -114,16 +113,21 @@ impl WriteSide {
     }
 
     /// Begins a frame with a mask of its own.
-    #[inline]
     fn frame_as(&mut self, header: Header) -> Result<[u8; 4], Refused> {
         let mask = self.masks.next(sys::generation()).map_err(|_| Refused)?;
-        // The header and the payload that follows it at once, in one reservation.
+        self.begin_frame(&Header { mask, ..header })?;
+        Ok(mask)
+    }
+
+    /// Appends a header.
+    fn begin_frame(&mut self, header: &Header) -> Result<(), Refused> {
+        // With the payload that follows it at once, in one reservation.
         let room = HEADER_SIZE_MAX + header.payload_size.min(PIECE_SIZE as u64) as usize;
         self.out.try_reserve(room).map_err(|_| Refused)?;
         let mut bytes = [0; HEADER_SIZE_MAX];
-        let used = Header { mask, ..header }.encode(&mut bytes);
+        let used = header.encode(&mut bytes);
         self.out.extend_from_slice(&bytes[..used]);
-        Ok(mask)
+        Ok(())
     }
 
     /// Appends payload to the frame that was begun.
@@ -133,10 +137,19 @@ impl WriteSide {
     }
 
     /// Frames a whole small message.
-    #[inline]
+    #[inline(always)]
     pub fn frame_message(&mut self, kind: Kind, data: &[u8]) -> Result<(), Refused> {
-        let mask = self.frame(kind.into(), true, data.len())?;
-        self.mask(data, mask)?;
+        let mask = self.masks.next(sys::generation()).map_err(|_| Refused)?;
+        let payload_size = data.len() as u64;
+        let header = Header { fin: true, rsv1: false, opcode: kind.into(), mask, payload_size };
+        if header.is_short() {
+            if !mask_behind(&mut self.out, header.encode_short(), data, mask) {
+                return Err(Refused);
+            }
+        } else {
+            self.begin_frame(&header)?;
+            self.mask(data, mask)?;
+        }
         self.sent.messages += 1;
         self.sent.payload += data.len() as u64;
         Ok(())

@@ -138,7 +138,7 @@ impl<T> WriteWord<T> {
 
     /// The write call unlocks and leaves its seat where nothing is left to do for anybody; else it keeps both and has
     /// to `unlock`. Nothing of the stream may be touched after it has left so.
-    #[inline]
+    #[inline(always)]
     pub fn unlock_quietly<'a>(
         &'a self,
         held: Writing<'a, T>,
