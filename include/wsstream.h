@@ -892,6 +892,27 @@ wsstream_status wsstream_readable_cancel(wsstream *stream, int32_t code, const c
 // -------------------------------------------------------------------------------------------------------------------
 // MORE ABOUT WRITING
 
+// Sends whole messages, in order, in as few system calls as they need.
+//
+// Ownership: the array and its data are read during the call only; owner is not looked at, and messages that
+//            wsstream_read gave are still the caller's to release. taken is set on every status.
+// Threads:   any; one at a time in the write half, a second one answers ERR_BUSY at once.
+// Blocking:  as with wsstream_write, up to timeout_ms in all.
+// Errors:    as with wsstream_write; ERR_ARGUMENT also for count 0 and for flags other than WSSTREAM_FIN and
+//            WSSTREAM_NO_COMPRESS.
+// Lifetime:  nothing to release.
+// Since:     0.1
+//
+// taken says how many were taken, from the first on, and so with which one to go on. With OK it is all of them, and
+// there is room. QUEUED: the time ran out behind at least one, and there is no room for now. AGAIN: none was taken.
+// With an error the one behind those taken was refused: ERR_ARGUMENT for text that is not UTF-8 leaves the stream as
+// it is; anything else in the arguments is refused before a message is taken.
+wsstream_status wsstream_write_many(wsstream *stream,
+                                    const wsstream_message *messages,
+                                    size_t count,
+                                    int64_t timeout_ms,
+                                    size_t *taken);
+
 // Sends a part of a message; the part with WSSTREAM_FIN is its last.
 //
 // Ownership: data is read during the call only.

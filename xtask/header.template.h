@@ -235,6 +235,8 @@ extern "C" {
 // -------------------------------------------------------------------------------------------------------------------
 // MORE ABOUT WRITING
 
+//@item wsstream_write_many
+
 //@item wsstream_write_some
 
 //@item wsstream_flush

@@ -175,12 +175,25 @@ impl Call {
         if is_refused(may_wait) { Err(deadlock()) } else { Ok(()) }
     }
 
+    fn check_array(&self, first: *const wsstream_message, count: usize) -> Result<(), Status> {
+        let fits = count.checked_mul(size_of::<wsstream_message>()).is_some_and(|size| size <= SIZE_MAX);
+        if first.is_null() || count == 0 || !fits { Err(Status::Argument) } else { Ok(()) }
+    }
+
+    /// An array of messages to be written; it has at least one.
+    pub(super) fn messages(
+        &self,
+        first: *const wsstream_message,
+        count: usize,
+    ) -> Result<&[wsstream_message], Status> {
+        self.check_array(first, count)?;
+        // SAFETY: the caller's own array, which nobody writes during the call.
+        Ok(unsafe { std::slice::from_raw_parts(first, count) })
+    }
+
     /// An array of messages to be filled; it has room for at least one.
     pub(super) fn batch(&self, first: *mut wsstream_message, capacity: usize) -> Result<Batch<'_>, Status> {
-        let fits = capacity.checked_mul(size_of::<wsstream_message>()).is_some_and(|size| size <= SIZE_MAX);
-        if first.is_null() || capacity == 0 || !fits {
-            return Err(Status::Argument);
-        }
+        self.check_array(first, capacity)?;
         Ok(Batch { first, capacity, count: 0, kept: false, call: PhantomData })
     }
 

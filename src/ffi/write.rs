@@ -2,10 +2,12 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::constant::{BINARY, FLAGS, TEXT};
+use super::constant::{BINARY, FIN, FLAGS, NO_COMPRESS, TEXT};
+use super::handle::Call;
+use super::read::wsstream_message;
 use super::status::wsstream_status;
 use super::stream::{check_code, wsstream};
-use crate::stream::{Kind, Status};
+use crate::stream::{Kind, Status, ToWrite};
 
 #[inline(always)]
 fn kind(r#type: u32) -> Result<Kind, Status> {
@@ -53,6 +55,51 @@ pub unsafe extern "C" fn wsstream_write(
         let (stream, timeout) = stream.live_within(timeout_ms)?;
         Ok(stream.write(kind, data, timeout))
     })
+}
+
+/// Sends whole messages, in order, in as few system calls as they need.
+///
+/// Ownership: the array and its data are read during the call only; owner is not looked at, and messages that
+///            wsstream_read gave are still the caller's to release. taken is set on every status.
+/// Threads:   any; one at a time in the write half, a second one answers ERR_BUSY at once.
+/// Blocking:  as with wsstream_write, up to timeout_ms in all.
+/// Errors:    as with wsstream_write; ERR_ARGUMENT also for count 0 and for flags other than WSSTREAM_FIN and
+///            WSSTREAM_NO_COMPRESS.
+/// Lifetime:  nothing to release.
+/// Since:     0.1
+///
+/// taken says how many were taken, from the first on, and so with which one to go on. With OK it is all of them, and
+/// there is room. QUEUED: the time ran out behind at least one, and there is no room for now. AGAIN: none was taken.
+/// With an error the one behind those taken was refused: ERR_ARGUMENT for text that is not UTF-8 leaves the stream as
+/// it is; anything else in the arguments is refused before a message is taken.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wsstream_write_many(
+    stream: *mut wsstream,
+    messages: *const wsstream_message,
+    count: usize,
+    timeout_ms: i64,
+    taken: *mut usize,
+) -> wsstream_status {
+    enter!(|call| {
+        let (mut taken, messages) = (call.output(taken)?, call.messages(messages, count)?);
+        let stream = call.stream(stream)?;
+        messages.iter().try_for_each(|message| to_write(call, message).map(drop))?;
+        let (stream, timeout) = stream.live_within(timeout_ms)?;
+        // All of them are good.
+        let messages = messages.iter().filter_map(|message| to_write(call, message).ok());
+        let (status, count) = stream.write_many(messages, timeout);
+        taken.put(count);
+        Ok(status)
+    })
+}
+
+#[inline(always)]
+fn to_write<'call>(call: &'call Call, message: &wsstream_message) -> Result<ToWrite<'call>, Status> {
+    let (kind, data) = (kind(message.r#type)?, call.bytes(message.data.cast(), message.size)?);
+    if message.flags & !(FIN | NO_COMPRESS) != 0 {
+        return Err(Status::Argument);
+    }
+    Ok(ToWrite::whole(kind, data, message.flags & NO_COMPRESS == 0))
 }
 
 /// Sends a part of a message; the part with WSSTREAM_FIN is its last.

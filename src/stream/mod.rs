@@ -34,6 +34,7 @@ mod waiters;
 #[cfg(test)]
 mod words;
 mod write;
+mod write_many;
 mod write_side;
 mod write_word;
 
@@ -50,6 +51,7 @@ pub use read_side::{Message, Part};
 pub use statistics::Statistics;
 pub use status::{Cause, Initiator, Phase, Status};
 pub use timeout::Timeout;
+pub use write::ToWrite;
 
 use crate::net::{Readiness, Transport, sys};
 use crate::proto::close::{CloseRefusal, check_close};

@@ -20,15 +20,24 @@ use std::sync::atomic::Ordering;
 const UNKNOWN_SIZE: usize = isize::MAX as usize - 1;
 
 /// One call's part of a message.
-#[derive(Clone, Copy)]
-struct Part<'d> {
-    kind: Kind,
-    data: &'d [u8],
-    fin: bool,
-    whole: bool,
-    more: bool,
+#[derive(Clone, Copy, Debug)]
+pub struct ToWrite<'d> {
+    pub(super) kind: Kind,
+    pub(super) data: &'d [u8],
+    pub(super) fin: bool,
+    pub(super) whole: bool,
+    pub(super) more: bool,
     /// The message may be compressed.
-    compress: bool,
+    pub(super) compress: bool,
+}
+
+impl<'d> ToWrite<'d> {
+    /// A whole message.
+    #[inline]
+    #[must_use]
+    pub const fn whole(kind: Kind, data: &'d [u8], compress: bool) -> Self {
+        Self { kind, data, fin: true, whole: true, more: false, compress }
+    }
 }
 
 /// How a write call comes back from its sleep.
@@ -118,7 +127,7 @@ impl Stream {
     /// `wsstream_write`.
     #[inline]
     pub fn write(&self, kind: Kind, data: &[u8], timeout: Timeout) -> Status {
-        self.write_part(Part { kind, data, fin: true, whole: true, more: false, compress: true }, timeout)
+        self.write_part(ToWrite::whole(kind, data, true), timeout)
     }
 
     /// `wsstream_write_some`.
@@ -129,37 +138,28 @@ impl Stream {
         }
         let (fin, more) = (flags & FLAG_FIN != 0, flags & FLAG_MORE != 0);
         let (whole, compress) = (false, flags & FLAG_NO_COMPRESS == 0);
-        self.write_part(Part { kind, data, fin, whole, more, compress }, timeout)
+        self.write_part(ToWrite { kind, data, fin, whole, more, compress }, timeout)
     }
 
     #[inline(always)]
-    fn write_part(&self, part: Part<'_>, timeout: Timeout) -> Status {
-        // Each of them is needed in a register, the part only on the longer way.
-        let Part { kind, data, fin, more, compress, .. } = part;
+    fn write_part(&self, part: ToWrite<'_>, timeout: Timeout) -> Status {
         let Ok(held) = self.write.enter() else { return self.write_slowly(None, part, timeout) };
         let mut locked = Locked::new(self, held, true);
-        let mark = self.limits.write_buffer_size;
         let side = locked.side();
-        if side.unsent() > mark
-            || data.len() > PIECE_SIZE
-            || !fin
-            || side.outgoing.is_open()
-            || compress && side.compresses(data.len())
-            || self.is_traced
-        {
+        if !self.is_short(side, &part) {
             return self.write_slowly(Some(locked), part, timeout);
         }
-        if side.outgoing.check(kind, data, true, true).is_err() {
+        if side.outgoing.check(part.kind, part.data, true, true).is_err() {
             locked.unlock(false);
             return Status::Argument;
         }
-        if side.frame_message(kind, data).is_err() {
+        if side.frame_message(part.kind, part.data).is_err() {
             return self.fail_write(locked);
         }
-        if !more || side.unsent() > mark {
+        if !part.more || side.unsent() > self.limits.write_buffer_size {
             side.send();
         }
-        if side.unsent() > mark || side.broken.is_some() {
+        if !self.has_room(side) {
             return self.finish_write(locked, timeout);
         }
         if locked.unlock_quietly() {
@@ -171,10 +171,32 @@ impl Stream {
         Status::Ok
     }
 
+    /// Whether it is framed at once: the end of a message that is not in parts and not compressed, small, and there is room.
+    #[inline(always)]
+    pub(super) fn is_short(&self, side: &WriteSide, part: &ToWrite<'_>) -> bool {
+        side.unsent() <= self.limits.write_buffer_size
+            && part.data.len() <= PIECE_SIZE
+            && part.fin
+            && !side.outgoing.is_open()
+            && !(part.compress && side.compresses(part.data.len()))
+            && !self.is_traced
+    }
+
+    /// Whether nothing keeps a write whose message was framed.
+    #[inline(always)]
+    pub(super) fn has_room(&self, side: &WriteSide) -> bool {
+        side.unsent() <= self.limits.write_buffer_size && side.broken.is_none()
+    }
+
     /// A write that has to wait, is large, or is a part of a message.
     #[cold]
     #[inline(never)]
-    fn write_slowly<'a>(&'a self, locked: Option<Locked<'a>>, part: Part<'_>, timeout: Timeout) -> Status {
+    pub(super) fn write_slowly<'a>(
+        &'a self,
+        locked: Option<Locked<'a>>,
+        part: ToWrite<'_>,
+        timeout: Timeout,
+    ) -> Status {
         crate::fault::point("stream.write");
         let _inside = self.inside();
         let status = self.write_waiting(locked, part, timeout);
@@ -184,7 +206,12 @@ impl Stream {
         status
     }
 
-    fn write_waiting<'a>(&'a self, locked: Option<Locked<'a>>, part: Part<'_>, timeout: Timeout) -> Status {
+    fn write_waiting<'a>(
+        &'a self,
+        locked: Option<Locked<'a>>,
+        part: ToWrite<'_>,
+        timeout: Timeout,
+    ) -> Status {
         let mut locked = match self.wait_for_room(locked, timeout) {
             Ok(locked) => locked,
             Err(status) => return status,
@@ -354,7 +381,7 @@ impl Stream {
     /// What was taken is framed: waits until it is within the mark.
     #[cold]
     #[inline(never)]
-    fn finish_write<'a>(&'a self, mut locked: Locked<'a>, timeout: Timeout) -> Status {
+    pub(super) fn finish_write<'a>(&'a self, mut locked: Locked<'a>, timeout: Timeout) -> Status {
         let _inside = self.inside();
         let mark = self.limits.write_buffer_size;
         let mut deadline = None;
@@ -405,7 +432,7 @@ impl Stream {
         }
     }
 
-    fn fail_write(&self, locked: Locked<'_>) -> Status {
+    pub(super) fn fail_write(&self, locked: Locked<'_>) -> Status {
         let _inside = self.inside();
         locked.unlock(false);
         self.fail(Ending::resource("The system refused memory or random bytes for a write."), None);

@@ -99,6 +99,7 @@ static void null_handles_are_refused(void) {
   REFUSED(wsstream_message_retain(NULL, &message));
   REFUSED(wsstream_readable_cancel(NULL, WSSTREAM_NO_CODE, NULL, 0));
   REFUSED(wsstream_write(NULL, WSSTREAM_TEXT, "a", 1, 0));
+  REFUSED(wsstream_write_many(NULL, &message, 1, 0, &count));
   REFUSED(wsstream_write_some(NULL, WSSTREAM_TEXT, "a", 1, WSSTREAM_FIN, 0));
   REFUSED(wsstream_flush(NULL, 0));
   REFUSED(wsstream_writable_close(NULL, 0));

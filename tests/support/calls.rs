@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "every test program uses a part of it")]
 
+use super::support::stream::{whole, write_many};
 use super::support::{FIN, FOREVER, Status, TEXT};
 use ::wsstream::ffi::about::wsstream_statistics_get;
 use ::wsstream::ffi::close_info::wsstream_close_info;
@@ -17,7 +18,8 @@ use ::wsstream::ffi::wait::{
     wsstream_on_message, wsstream_on_opened, wsstream_poll, wsstream_resume, wsstream_wake,
 };
 use ::wsstream::ffi::write::{
-    wsstream_flush, wsstream_writable_abort, wsstream_writable_close, wsstream_write, wsstream_write_some,
+    wsstream_flush, wsstream_writable_abort, wsstream_writable_close, wsstream_write, wsstream_write_many,
+    wsstream_write_some,
 };
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
@@ -171,6 +173,33 @@ fn bad_write(stream: Handle, timeout_ms: i64) -> Vec<i32> {
     ]
 }
 
+fn write_one_of_many(stream: Handle, data: &[u8], timeout_ms: i64) -> i32 {
+    let (status, taken) = write_many(stream, &[whole(TEXT, data, FIN)], timeout_ms);
+    assert_eq!(taken, usize::from(matches!(named(status), Status::Ok | Status::Queued)), "{status}");
+    status
+}
+
+fn bad_write_many(stream: Handle, timeout_ms: i64) -> Vec<i32> {
+    let (good, mut taken) = (whole(TEXT, b"x", 0), 0);
+    let null_data = wsstream_message { data: null(), ..whole(TEXT, b"x", 0) };
+    let too_large = wsstream_message { size: usize::MAX, ..whole(TEXT, b"x", 0) };
+    let mut bad: Vec<i32> =
+        [whole(0, b"x", 0), whole(TEXT, b"x", 2), whole(TEXT, b"x", 8), null_data, too_large]
+            .into_iter()
+            .map(|bad| {
+                let messages = [whole(TEXT, b"x", 0), bad];
+                let (status, taken) = write_many(stream, &messages, timeout_ms);
+                assert_eq!(taken, 0);
+                status
+            })
+            .collect();
+    bad.push(c!(wsstream_write_many(stream, null(), 1, timeout_ms, &raw mut taken)));
+    bad.push(c!(wsstream_write_many(stream, &raw const good, 0, timeout_ms, &raw mut taken)));
+    bad.push(c!(wsstream_write_many(stream, &raw const good, usize::MAX, timeout_ms, &raw mut taken)));
+    bad.push(c!(wsstream_write_many(stream, &raw const good, 1, timeout_ms, null_mut())));
+    bad
+}
+
 fn bad_write_some(stream: Handle, timeout_ms: i64) -> Vec<i32> {
     let data = b"x".as_ptr().cast();
     vec![
@@ -238,6 +267,7 @@ rows! {
     wsstream_read_many true: read_many, bad_read_many;
     wsstream_read_some true: read_some, bad_read_some;
     wsstream_write true: |s, t| c!(wsstream_write(s, TEXT, b"x".as_ptr().cast(), 1, t)), bad_write;
+    wsstream_write_many true: |s, t| write_one_of_many(s, b"x", t), bad_write_many;
     wsstream_write_some true: |s, t| c!(wsstream_write_some(s, TEXT, b"x".as_ptr().cast(), 1, FIN, t)), bad_write_some;
     wsstream_flush true: |s, t| c!(wsstream_flush(s, t)), none;
     wsstream_writable_close true: |s, t| c!(wsstream_writable_close(s, t)), none;
@@ -276,10 +306,14 @@ pub fn named(number: i32) -> Status {
 /// Each timeout that counts as one, for which the answer may not be waited for.
 pub const TIMEOUTS: [i64; 5] = [1, 60_000, FOREVER, i64::MIN, i64::MAX];
 
-/// Text that is not UTF-8, by both ways to write.
-pub fn writes_not_utf8(stream: Handle) -> [i32; 2] {
+/// Text that is not UTF-8, by each way to write.
+pub fn writes_not_utf8(stream: Handle) -> [i32; 3] {
     let data = b"\xFF".as_ptr().cast();
-    [c!(wsstream_write(stream, TEXT, data, 1, 0)), c!(wsstream_write_some(stream, TEXT, data, 1, FIN, 0))]
+    [
+        c!(wsstream_write(stream, TEXT, data, 1, 0)),
+        write_one_of_many(stream, b"\xFF", 0),
+        c!(wsstream_write_some(stream, TEXT, data, 1, FIN, 0)),
+    ]
 }
 
 /// What close refuses though each argument is good by itself: the code, the reason, both.

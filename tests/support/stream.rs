@@ -7,15 +7,16 @@ use ::wsstream::ffi::options::{
     wsstream_options, wsstream_options_add_header, wsstream_options_add_protocol, wsstream_options_free,
     wsstream_options_new, wsstream_options_set_number, wsstream_options_set_text,
 };
+pub use ::wsstream::ffi::read::wsstream_message;
 use ::wsstream::ffi::read::{
-    wsstream_message, wsstream_message_release, wsstream_message_retain, wsstream_read, wsstream_read_many,
+    wsstream_message_release, wsstream_message_retain, wsstream_read, wsstream_read_many,
 };
 use ::wsstream::ffi::stream::{
     wsstream, wsstream_close, wsstream_free, wsstream_open, wsstream_ref, wsstream_unref,
     wsstream_wait_closed, wsstream_wait_opened,
 };
 use ::wsstream::ffi::wait::{wsstream_on_closed, wsstream_on_message, wsstream_poll, wsstream_wake};
-use ::wsstream::ffi::write::{wsstream_flush, wsstream_write, wsstream_write_some};
+use ::wsstream::ffi::write::{wsstream_flush, wsstream_write, wsstream_write_many, wsstream_write_some};
 use ::wsstream::stream::{Cause, Initiator, Phase, Status};
 use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
@@ -51,6 +52,19 @@ macro_rules! c {
 fn status(number: i32) -> Status {
     let found = Status::ALL.iter().find(|status| **status as i32 == number);
     *found.unwrap_or_else(|| panic!("{number} is no status"))
+}
+
+/// A whole message to be written; the owner of one that was read is not looked at.
+pub fn whole(kind: u32, data: &[u8], flags: u32) -> wsstream_message {
+    let owner = std::ptr::dangling_mut();
+    wsstream_message { r#type: kind, flags, data: data.as_ptr(), size: data.len(), owner }
+}
+
+/// `wsstream_write_many`: the status, and how many were taken.
+pub fn write_many(stream: *mut wsstream, messages: &[wsstream_message], timeout_ms: i64) -> (i32, usize) {
+    let (first, count, mut taken) = (messages.as_ptr(), messages.len(), 99);
+    let status = c!(wsstream_write_many(stream, first, count, timeout_ms, &raw mut taken));
+    (status, taken)
 }
 
 /// What streams are opened with; over wss with the test's root.
@@ -358,6 +372,12 @@ impl Stream {
     #[track_caller]
     pub fn writes_text(&self, text: &str) {
         assert_eq!(self.write(TEXT, text.as_bytes(), -1), Status::Ok, "{:?}", self.wait_closed(0));
+    }
+
+    /// The status, and how many were taken.
+    pub fn write_many(&self, messages: &[wsstream_message], timeout_ms: i64) -> (Status, usize) {
+        let (number, taken) = write_many(self.handle, messages, timeout_ms);
+        (status(number), taken)
     }
 
     pub fn write_some(&self, kind: u32, data: &[u8], flags: u32, timeout_ms: i64) -> Status {
