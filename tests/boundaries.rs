@@ -221,3 +221,25 @@ fn a_stream_on_which_nothing_happens_costs_the_internal_thread_nothing() {
         assert!((0..10).any(|_| rests()), "after its end");
     });
 }
+
+#[test]
+fn what_was_sent_and_what_is_unsent_are_all_that_was_taken() {
+    if support::is_secure() {
+        // There what TLS made of it is unsent.
+        return;
+    }
+    let (stream, mut connection) = connected();
+    let handshake = statistics(&stream).wire_sent;
+    let frames: u64 = (LARGE as u64).div_ceil(256 << 10);
+    assert_eq!(stream.write(BINARY, &vec![7; LARGE], 0), Status::Queued);
+    let mut unsent = u64::MAX;
+    while unsent > 0 {
+        let counted = statistics(&stream);
+        assert_eq!(counted.wire_sent - handshake + counted.unsent, LARGE as u64 + 14 * frames);
+        if counted.unsent < unsent {
+            unsent = counted.unsent;
+            // The peer makes room, a frame at a time.
+            connection.receive().expect("a frame");
+        }
+    }
+}

@@ -35,6 +35,15 @@ fn close_while_connecting_fails_the_opening_and_sends_nothing() {
     assert_eq!(stream.never_opens(), info, "whatever is called later");
 }
 
+#[test]
+fn a_failure_drops_what_the_peer_did_not_take() {
+    let (stream, mut connection) = connected();
+    assert_eq!(stream.write(BINARY, &vec![7; LARGE], 0), Status::Queued);
+    connection.send(&frame(0x83, b""));
+    stream.closed_uncleanly();
+    support::until(|| calls::statistics(&stream).unsent == 0);
+}
+
 // Rows: C15, K01, D02
 #[test]
 fn a_close_behind_the_peers_close_sends_no_second_one_and_changes_nothing() {

@@ -5,6 +5,7 @@ mod support;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 use support::{
     CLOSED, Call, Cause, FOREVER, Initiator, OPENED, Options, Phase, Status, Stream, TEXT, WRITABLE,
     is_secure, option, server,
@@ -15,6 +16,31 @@ const BASE_URL: u32 = 101;
 
 fn refused(url: &str) -> Status {
     Stream::try_open(url, None).expect_err(url)
+}
+
+#[test]
+fn options_that_change_while_a_stream_is_opened_keep_all_that_was_set() {
+    let options = Options::new();
+    assert_eq!(options.add_protocol("chat"), Status::Ok);
+    let is_over = AtomicBool::new(false);
+    let opens = std::thread::scope(|scope| {
+        let opens = scope.spawn(|| {
+            let open = || Stream::try_open("ws://127.0.0.1:1/", Some(&options));
+            let count = (0..500).filter(|_| open().is_ok()).count();
+            is_over.store(true, Ordering::Relaxed);
+            count
+        });
+        for number in 1.. {
+            assert_eq!(options.set_number(option::OPEN_TIMEOUT_MS, 1000 + number), Status::Ok);
+            if is_over.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        opens.join().expect("it opens")
+    });
+    assert_eq!(opens, 500);
+    let stream = Stream::opened_with(&server().url("/echo?protocol=chat"), &options);
+    assert_eq!(stream.protocol(), "chat");
 }
 
 // Rows: U01, U02, U04, U05

@@ -69,6 +69,8 @@ pub fn write_many(stream: *mut wsstream, messages: &[wsstream_message], timeout_
 
 /// What streams are opened with; over wss with the test's root.
 pub struct Options(*mut wsstream_options);
+// SAFETY: the header lets options be read and changed from any thread, also at once.
+unsafe impl Sync for Options {}
 
 impl Options {
     pub fn new() -> Self {
