@@ -24,6 +24,10 @@ const CHUNK_SIZE_MIN: usize = 4 * 1024;
 const CHUNK_SIZE_MAX: usize = 256 * 1024;
 /// From so many missing bytes on, a message is received straight into its own memory.
 const DIRECT_SIZE_MIN: u64 = 16 * 1024;
+/// Its memory grows by so much at least, so that no message up to this size is moved; pages are touched as it comes.
+const DIRECT_ROOM_MIN: usize = 1024 * 1024;
+/// What follows a message beyond every chunk is likely to be another: no more of it is received where it has to be copied.
+const BEHIND_LARGE_SIZE: usize = 16 * 1024;
 
 /// Room for what a compressed message stands for is made in steps between these, by what was received of it.
 const INFLATE_SIZE_MIN: usize = 512;
@@ -549,7 +553,7 @@ impl ReadSide {
             return Ok((Reception::Nothing, Decoded::NoMemory));
         }
         let Some(chunk) = &mut self.chunk else { return Ok((Reception::Nothing, Decoded::NoMemory)) };
-        let room = chunk.spare();
+        let room = chunk.spare().min(self.chunk_size);
         let received = transport.receive(chunk, room)?;
         if let Reception::Bytes { size, drained } = received {
             self.is_drained = drained;
@@ -573,7 +577,7 @@ impl ReadSide {
         let (Some(transport), Some(partial)) = (&self.transport, &mut self.partial) else {
             return Ok((Reception::End, Decoded::Starved));
         };
-        let wanted = expected.min(partial.bytes.len().max(CHUNK_SIZE_MAX)).min(budget);
+        let wanted = expected.min(partial.bytes.len().max(DIRECT_ROOM_MIN)).min(budget);
         if partial.bytes.spare() == 0 && reserve(&mut partial.bytes, wanted).is_err() {
             return Ok((Reception::Nothing, Decoded::NoMemory));
         }
@@ -587,7 +591,12 @@ impl ReadSide {
         self.is_drained = drained;
         let (_, event) = self.decoder.decode(&partial.bytes.filled()[before..], usize::MAX);
         let decoded = match event {
-            Event::Part { fin: true, .. } => self.finish_partial().map_or(Decoded::Starved, Decoded::Message),
+            Event::Part { fin: true, .. } => {
+                if partial.bytes.len() > CHUNK_SIZE_MAX {
+                    self.chunk_size = self.chunk_size.min(BEHIND_LARGE_SIZE);
+                }
+                self.finish_partial().map_or(Decoded::Starved, Decoded::Message)
+            }
             Event::Fail(failure) => Decoded::Fail(failure),
             _ => Decoded::Starved,
         };
