@@ -89,7 +89,8 @@ def measure(workload, library):
         scratch = pathlib.Path(folder)
         figures, by_the_clock = echo_figures(workload, scratch)
         works = (("message received", "receive", "/answer?n={batch}&size=16&type=binary"),
-                 ("message sent with MORE", "send", "/sink"))
+                 ("message sent with MORE", "send", "/sink"),
+                 ("message of write_many", "send_many", "/sink"))
         for name, work, path in works:
             total, locked = instruction_figures(workload, library, work, path, scratch)
             figures[f"instructions per {name}"] = total

@@ -1,14 +1,14 @@
 /* What the recorded figures measure: COUNT small messages received, sent or echoed, and nothing else that grows with
  * COUNT. It prints nothing: the figures are the difference between two runs of different length.
  *
- *   workload receive|send|echo URL COUNT
+ *   workload receive|send|send_many|echo URL COUNT
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <wsstream.h>
 
-enum { PAYLOAD_SIZE = 16, BATCHES = 200 };
+enum { PAYLOAD_SIZE = 16, BATCHES = 200, MANY = 100 };
 
 static const char payload[PAYLOAD_SIZE + 1] = "sixteen bytes...";
 
@@ -45,6 +45,19 @@ static void send_gathered(wsstream *stream, long count) {
   check("flush", wsstream_flush(stream, WSSTREAM_FOREVER));
 }
 
+static void send_many(wsstream *stream, long count) {
+  wsstream_message messages[MANY];
+  size_t i, taken;
+  memset(messages, 0, sizeof messages);
+  for (i = 0; i < MANY; i++) {
+    messages[i].type = WSSTREAM_BINARY;
+    messages[i].data = (const uint8_t *)payload;
+    messages[i].size = PAYLOAD_SIZE;
+  }
+  for (; count > 0; count -= MANY)
+    check("write_many", wsstream_write_many(stream, messages, MANY, WSSTREAM_FOREVER, &taken));
+}
+
 static void echo(wsstream *stream, long count) {
   while (count-- > 0) {
     check("write", wsstream_write(stream, WSSTREAM_BINARY, payload, PAYLOAD_SIZE, WSSTREAM_FOREVER));
@@ -56,7 +69,7 @@ int main(int argc, char **argv) {
   static const struct {
     const char *name;
     void (*run)(wsstream *, long);
-  } works[] = {{"receive", receive}, {"send", send_gathered}, {"echo", echo}};
+  } works[] = {{"receive", receive}, {"send", send_gathered}, {"send_many", send_many}, {"echo", echo}};
   wsstream *stream = NULL;
   size_t i;
 
@@ -68,6 +81,6 @@ int main(int argc, char **argv) {
     wsstream_free(stream);
     return EXIT_SUCCESS;
   }
-  fprintf(stderr, "usage: %s receive|send|echo URL COUNT\n", argv[0]);
+  fprintf(stderr, "usage: %s receive|send|send_many|echo URL COUNT\n", argv[0]);
   return EXIT_FAILURE;
 }
