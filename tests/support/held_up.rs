@@ -26,6 +26,7 @@ pub fn held_up<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> 
         sender.send(unsafe { libc::pthread_self() }).expect("it is awaited");
         call()
     });
+    assert!(!call.is_finished(), "the call has not slept");
     let (reader, writer) = UnixStream::pair().expect("descriptors");
     GATE.store(reader.into_raw_fd(), Ordering::Release);
     // SAFETY: the handler only reads and stores; the thread lives, for it is inside a call.
