@@ -213,6 +213,12 @@ static void bad_arguments_of_an_open_stream_are_refused_and_it_goes_on(void) {
   REFUSED(wsstream_write(stream, WSSTREAM_BINARY, NULL, 1, 0));
   REFUSED(wsstream_write(stream, WSSTREAM_BINARY, "a", TOO_LARGE, 0));
   REFUSED(wsstream_write(stream, WSSTREAM_TEXT, "a", WSSTREAM_NUL, 0));
+  memset(&message, 0, sizeof message);
+  REFUSED(wsstream_write_many(stream, &message, 1, 0, &count));
+  message.type = WSSTREAM_TEXT;
+  REFUSED(wsstream_write_many(stream, NULL, 1, 0, &count));
+  REFUSED(wsstream_write_many(stream, &message, 0, 0, &count));
+  REFUSED(wsstream_write_many(stream, &message, 1, 0, NULL));
   REFUSED(wsstream_write_some(stream, WSSTREAM_TEXT, "a", 1, 1u << 31, 0));
   REFUSED(wsstream_poll(stream, 0, 0, &events));
   REFUSED(wsstream_poll(stream, 1u << 31, 0, &events));

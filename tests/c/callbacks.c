@@ -288,6 +288,9 @@ static void every_blocking_call_is_refused(wsstream *stream) {
     DEADLOCK(wsstream_read_many(stream, timeout_ms, &message, 1, &count));
     DEADLOCK(wsstream_read_some(stream, &byte, 1, timeout_ms, &chunk));
     DEADLOCK(wsstream_write(stream, WSSTREAM_TEXT, "a", 1, timeout_ms));
+    memset(&message, 0, sizeof message);
+    message.type = WSSTREAM_TEXT;
+    DEADLOCK(wsstream_write_many(stream, &message, 1, timeout_ms, &count));
     DEADLOCK(wsstream_write_some(stream, WSSTREAM_TEXT, "a", 1, WSSTREAM_FIN, timeout_ms));
     DEADLOCK(wsstream_flush(stream, timeout_ms));
     DEADLOCK(wsstream_writable_close(stream, timeout_ms));

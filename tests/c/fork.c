@@ -93,6 +93,11 @@ static void every_call_is_forked(void *argument) {
   CHECK_NUMBER(0, chunk.type);
   FORKED(wsstream_readable_cancel(stream, 1000, NULL, 0));
   FORKED(wsstream_write(stream, WSSTREAM_TEXT, "a", 1, SOON));
+  memset(messages, 0, sizeof messages);
+  messages[0].type = messages[1].type = WSSTREAM_TEXT;
+  count = 1;
+  FORKED(wsstream_write_many(stream, messages, 2, SOON, &count));
+  CHECK_NUMBER(0, count);
   FORKED(wsstream_write_some(stream, WSSTREAM_TEXT, "a", 1, WSSTREAM_FIN, SOON));
   FORKED(wsstream_flush(stream, SOON));
   FORKED(wsstream_writable_close(stream, SOON));
@@ -126,6 +131,8 @@ static void bad_arguments_are_said_first(void *argument) {
   REFUSED(wsstream_read_some(stream, NULL, 1, 0, &chunk));
   REFUSED(wsstream_readable_cancel(stream, 70000, NULL, 0));
   REFUSED(wsstream_write(stream, 3, "a", 1, 0));
+  memset(&message, 0, sizeof message);
+  REFUSED(wsstream_write_many(stream, &message, 1, 0, &count));
   REFUSED(wsstream_write_some(stream, WSSTREAM_TEXT, "a", 1, 64, 0));
   REFUSED(wsstream_writable_abort(stream, -2, NULL, 0));
   REFUSED(wsstream_poll(stream, 0, 0, &events));
