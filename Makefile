@@ -8,7 +8,8 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 target := $(or $(CARGO_TARGET_DIR),target)
 # Most of the programs wait most of the time.
 ctest := ctest --output-on-failure --parallel 4 --no-tests=error --test-dir
-with_faults := --features dump,fault-injection,count-locked
+# One build for all of them: the C programs run against a library without these.
+features := --features wsstream/dump,wsstream/fault-injection,wsstream/count-locked
 faults := --test fault_injection --test hostile_faults
 # What runs over wss as well. The others look at documents and instructions.
 secure := $(addprefix --test ,addresses boundaries bounds closed closing compression ends halves handshake hostile leaks malformed opening polling \
@@ -46,15 +47,12 @@ server: ## build the test server
 	@scripts/quietly "test server" cargo build --locked --package wsstream-test-server
 
 .PHONY: test-rust
-test-rust: ## the tests of the Rust workspace, without and with injected faults
-	@cargo test --locked --quiet --no-run --workspace --features wsstream/dump
-	@cargo test --locked --quiet --no-run --package wsstream $(with_faults)
+test-rust: ## the tests of the Rust workspace, those with sockets over ws and over wss
+	@cargo test --locked --quiet --no-run --workspace $(features)
 	@scripts/side-by-side \
-		'WSSTREAM_MODEL_SECONDS=1 cargo test --locked --quiet --no-fail-fast --workspace --features wsstream/dump' \
-		'status=0; export CARGO_TERM_COLOR=never; test="cargo test --locked --quiet --no-fail-fast --package wsstream $(with_faults)"; \
-		$$test --lib -- --skip proto:: || status=1; \
-		$$test --test count_locked $(faults) || status=1; \
-		WSSTREAM_TEST_SCHEME=wss $$test $(faults) $(secure) || status=1; exit $$status'
+		'WSSTREAM_MODEL_SECONDS=1 cargo test --locked --quiet --no-fail-fast --workspace $(features)' \
+		'CARGO_TERM_COLOR=never WSSTREAM_TEST_SCHEME=wss \
+			cargo test --locked --quiet --no-fail-fast --workspace $(features) $(faults) $(secure)'
 
 .PHONY: check-interface
 check-interface: ## compare header, its documentation, symbols and layout with what is committed

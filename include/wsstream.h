@@ -503,8 +503,8 @@ enum {
   WSSTREAM_OPTION_WRITE_BUFFER_SIZE = 8,
   // 1: small messages leave at once; 0: the system may gather them. Default 1.
   WSSTREAM_OPTION_TCP_NODELAY = 9,
-  // Microseconds that a call looks again and again before it sleeps, up to 1000000, never on one processor; 0: none;
-  // -1: the library decides, and this version decides for none. Default -1.
+  // Microseconds that a call may look again and again before it sleeps, up to 1000000; -1: 50; 0: none. It does so
+  // only where the stream's last waits were that short, and never on one processor. Default -1.
   WSSTREAM_OPTION_SPIN_US = 10,
   // 1: offers permessage-deflate (RFC 7692), and where the server agrees messages are compressed; wsstream_extensions
   // tells what it agreed to. 0: does not. Whoever can choose a part of what you send can guess secrets that you send

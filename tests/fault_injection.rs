@@ -147,11 +147,12 @@ fn a_panic_or_a_failure_inside_tls_ends_its_stream_alone() {
                 // The stream before has said its close_notify when no thread is left.
                 assert_eq!(wsstream::ffi::runtime::wsstream_runtime_stop(FOREVER), Status::Ok as i32);
                 arm("net.tls", fault, on, skip);
-                let stream = open();
-                talk(&stream);
+                let opened = Stream::try_open(&url, Some(&options));
+                opened.iter().for_each(talk);
                 // What happens to close_notify later finds the stream ended.
                 let has_fired = fired("net.tls");
-                let end = end(&stream);
+                // The caller's own first bytes of TLS may be what is hit.
+                let end = opened.map_or_else(|status| (status, Cause::None), |stream| end(&stream));
                 disarm();
                 if has_fired {
                     reached.push((fault, on));
@@ -194,8 +195,17 @@ fn a_panic_or_refused_memory_inside_compression_ends_its_stream_alone() {
 
 /// A life that comes by every place on both threads, whatever happens on the way; how it ended.
 fn live() -> (Status, Cause) {
+    live_at(&server().url("/ping_echo"))
+}
+
+/// The internal thread connects to a name, the caller itself to an address.
+fn live_by_name() -> (Status, Cause) {
+    live_at(&server().url("/ping_echo").replace("127.0.0.1", "localhost"))
+}
+
+fn live_at(url: &str) -> (Status, Cause) {
     let options = Options::with(option::CLOSE_TIMEOUT_MS, 2000);
-    let Ok(stream) = Stream::try_open(&server().url("/ping_echo"), Some(&options)) else {
+    let Ok(stream) = Stream::try_open(url, Some(&options)) else {
         return (Status::Resource, Cause::Resource);
     };
     live_with(&stream)
@@ -267,7 +277,7 @@ fn a_panic_anywhere_ends_one_stream_and_no_other() {
         until(|| {
             [On::Caller, On::Internal].into_iter().any(|on| {
                 arm(point, Fault::Panic, on, 0);
-                live();
+                live_by_name();
                 let has_fired = fired(point);
                 disarm();
                 has_fired

@@ -4,6 +4,7 @@
 
 use data_encoding::BASE64;
 use percent_encoding::percent_decode_str;
+use std::net::SocketAddr;
 use url::{Host, Url};
 
 /// A URL that a stream can be opened with.
@@ -74,6 +75,18 @@ pub fn parse(text: &str, base: Option<&Url>) -> Result<Target, NotWebSocket> {
         authorization: authorization(&url),
         url: url.into(),
     })
+}
+
+impl Target {
+    /// The one address that its host is, if it is one.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.host {
+            Host::Ipv4(address) => Some(SocketAddr::from((*address, self.port))),
+            Host::Ipv6(address) => Some(SocketAddr::from((*address, self.port))),
+            Host::Domain(_) => None,
+        }
+    }
 }
 
 /// RFC 7617 §2: the user's name and the password, a colon between them, in base64.

@@ -1,8 +1,10 @@
-//! Making a stream's connection, on tokio: a name's addresses, or a path; what comes out is a plain socket, non-blocking
-//! and close-on-exec, that has left tokio. Dropped, it gives up at once and closes whatever it had begun.
+//! Making a stream's connection: to an address at once, by the thread that asks for it; to a name's addresses, or a path, on
+//! tokio. What comes out is a plain socket, non-blocking and close-on-exec, that tokio has nothing to do with any more.
+//! Dropped, it gives up at once and closes whatever it had begun.
 
 use super::race::{Failed, most_telling, race};
 use super::resolve::Names;
+use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt::Write;
 use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
@@ -49,6 +51,49 @@ pub struct ConnectError {
     pub error: Error,
     /// One sentence for a log.
     pub detail: String,
+}
+
+impl Destination {
+    /// The one address that it is, if it is one: nothing then has to be waited for before a socket is there.
+    fn address(&self) -> Option<SocketAddr> {
+        match &self.place {
+            Place::Host { host: Host::Ipv4(address), port } => Some(SocketAddr::from((*address, *port))),
+            Place::Host { host: Host::Ipv6(address), port } => Some(SocketAddr::from((*address, *port))),
+            _ => None,
+        }
+    }
+
+    /// Begins to connect, without waiting, where this is an address: the socket is connected, or will be, or will say why it
+    /// is not.
+    #[must_use]
+    pub fn begin(&self) -> Option<Result<OwnedFd, ConnectError>> {
+        let address = self.address()?;
+        Some(begin(address, self.no_delay).map_err(|error| ConnectError::of_address(address, error)))
+    }
+}
+
+impl ConnectError {
+    /// There is no connection to an address.
+    #[must_use]
+    pub fn of_address(address: SocketAddr, error: Error) -> Self {
+        Self { resolving: false, detail: format!("TCP connection to {address} failed: {error}."), error }
+    }
+}
+
+fn begin(address: SocketAddr, no_delay: bool) -> std::io::Result<OwnedFd> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new_raw(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    // Before it is connected, when the system has little to do for it.
+    socket.set_tcp_nodelay(no_delay)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+        _ => {}
+    }
+    // To a port of this machine that nobody listens on, the system may connect a socket with itself.
+    if socket.local_addr()?.as_socket() == Some(address) {
+        return Err(Error::from_raw_os_error(libc::ECONNREFUSED));
+    }
+    Ok(socket.into())
 }
 
 /// Connects; `resolved` is called when a name's addresses are known.
@@ -106,7 +151,10 @@ fn unconnected(host: &Host<String>, mut failed: Vec<Failed>) -> ConnectError {
                 more => format!("{detail}; and {more} more."),
             }
         }
-        _ => format!("TCP connection to {} failed: {}.", failed[told].0, failed[told].1),
+        _ => {
+            let (address, error) = failed.swap_remove(told);
+            return ConnectError::of_address(address, error);
+        }
     };
     ConnectError { resolving: false, error: failed.swap_remove(told).1, detail }
 }

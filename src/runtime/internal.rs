@@ -304,12 +304,7 @@ impl Internal {
         outcome: std::result::Result<OwnedFd, ConnectError>,
     ) {
         self.end_connecting(key);
-        if let Some(Some(socket)) = self.call(key, |driven| driven.connected(outcome)) {
-            if let Some(entry) = self.streams.get_mut(&key) {
-                entry.socket = Some((socket, false));
-            }
-            self.drive(poller, key, |driven| driven.ready(false, false));
-        }
+        self.drive(poller, key, |driven| driven.connected(outcome));
     }
 
     fn enlist(&mut self, key: u64) {
@@ -424,6 +419,9 @@ impl Internal {
 
     fn watch(&mut self, poller: &Epoll, key: u64, interest: Interest) {
         let Some(entry) = self.streams.get_mut(&key) else { return };
+        if entry.socket.is_none() {
+            entry.socket = entry.driven.transport().map(|socket| (socket, false));
+        }
         let Some((socket, known)) = entry.socket.as_mut() else { return };
         let armed = poller.arm(socket.descriptor(), key, interest, !*known);
         *known |= armed.is_ok();

@@ -60,8 +60,10 @@ pub enum Failure {
 pub trait Driven: Send + Sync {
     /// The addresses of its host's name are known; they are connected to now.
     fn resolved(&self);
-    /// The connection stands, or will not. Answers the share of the socket that the poller keeps.
-    fn connected(&self, outcome: std::result::Result<OwnedFd, ConnectError>) -> Option<Arc<Transport>>;
+    /// The connection stands, or will not.
+    fn connected(&self, outcome: std::result::Result<OwnedFd, ConnectError>) -> Wanted;
+    /// The socket, while there is one: the share that the poller keeps.
+    fn transport(&self) -> Option<Arc<Transport>>;
     /// An event came (`error`: the connection is broken), or `nudge` was called.
     fn ready(&self, event: bool, error: bool) -> Wanted;
     /// A thread is about to wait for what only driving brings about, without driving: takes over if nobody drives.
@@ -243,7 +245,7 @@ impl Runtime {
 
     /// Makes a stream known under a key of its own; the runtime keeps a share of it until it was freed and is deserted.
     pub fn insert_as(&self, key: u64, driven: Arc<dyn Driven>) {
-        self.send(Command::Insert(key, driven));
+        self.send_in_time(Command::Insert(key, driven));
     }
 
     /// Starts resolving and connecting for a stream.
@@ -268,7 +270,7 @@ impl Runtime {
 
     /// Lets it call `Driven::deadline` at a time, or soon after.
     pub fn wake_at(&self, key: u64, at: Instant) {
-        self.send(Command::Deadline(key, at));
+        self.send_in_time(Command::Deadline(key, at));
     }
 
     /// Lets it run the callbacks that are due.
@@ -276,25 +278,35 @@ impl Runtime {
         self.send(Command::CallBack(key));
     }
 
-    /// The stream was freed: its share may go as soon as it is deserted.
-    pub fn freed(&self, key: u64) {
+    /// The stream was freed: its share may go as soon as it is deserted. `in_time`: nobody waits for what that means.
+    pub fn freed(&self, key: u64, in_time: bool) {
         // Before the count: a runtime without streams is told nothing more.
-        self.send(Command::Freed(key));
+        let command = Command::Freed(key);
+        if in_time {
+            self.send_in_time(command)
+        } else {
+            self.send(command)
+        }
         self.streams.fetch_sub(1, Ordering::Release);
     }
 
-    /// Puts a stream on the sweep list; wakes the internal thread only where the list was empty.
+    /// Puts a stream on the sweep list.
     pub fn list(&self, key: u64) {
-        let sent = self.commands.send(Command::List(key)).is_ok();
-        if sent && !self.sweeping.swap(true, Ordering::SeqCst) {
-            self.notify();
-        }
+        self.send_in_time(Command::List(key));
     }
 
     /// Whether its thread has ended.
     #[must_use]
     pub fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
+    }
+
+    /// Sends what has time until the next sweep; wakes the internal thread only where none is to come.
+    fn send_in_time(&self, command: Command) {
+        let sent = self.commands.send(command).is_ok();
+        if sent && !self.sweeping.swap(true, Ordering::SeqCst) {
+            self.notify();
+        }
     }
 
     fn send(&self, command: Command) {

@@ -225,6 +225,13 @@ impl Stream {
         Status::Ok
     }
 
+    /// The same for what nobody may be driving towards: as whoever waits without driving.
+    fn register_for_latch(&self, change: impl FnOnce(&mut Registered)) -> Status {
+        let _inside = self.inside();
+        self.hand_over();
+        self.register(change)
+    }
+
     /// Lets the internal thread look at the callbacks: one request is on its way at a time, whatever happens meanwhile.
     pub(super) fn post_callbacks(&self) {
         if !self.callbacks.is_posted.swap(true, Ordering::AcqRel) {
@@ -245,12 +252,12 @@ impl Stream {
 
     /// `wsstream_on_opened`.
     pub fn on_opened(&self, callback: OpenedCallback) -> Status {
-        self.register(|registered| registered.opened.push_back(callback))
+        self.register_for_latch(|registered| registered.opened.push_back(callback))
     }
 
     /// `wsstream_on_closed`.
     pub fn on_closed(&self, callback: ClosedCallback) -> Status {
-        self.register(|registered| registered.closed.push_back(callback))
+        self.register_for_latch(|registered| registered.closed.push_back(callback))
     }
 
     /// `wsstream_on_freed`.
@@ -315,6 +322,11 @@ impl Stream {
             delivery.is_resumed = delivery.is_set && delivery.callback.is_none();
             delivery.is_paused = false;
         })
+    }
+
+    /// Whether the program waits to be told that the stream was freed.
+    pub(super) fn has_freed_callbacks(&self) -> bool {
+        !self.callbacks.registered().freed.is_empty()
     }
 
     /// No callback begins from now on but those of `on_freed`; waits for one that runs on another thread.

@@ -283,10 +283,13 @@ impl Stream {
         self.closed.settle(info);
         self.write.mark(write_word::ENDED);
         // The last of the three: see `settled`.
-        self.read.mark(read_word::ENDED);
+        let word = self.read.mark(read_word::ENDED);
         self.detach_socket(control);
         self.notify(u32::MAX);
-        self.runtime.nudge(self.key);
+        if word & read_word::OWNER != read_word::CALLER {
+            // Else that one sees to the socket when it leaves.
+            self.runtime.nudge(self.key);
+        }
     }
 
     /// How the stream ended, once both words know of it, too: who was told here finds neither half going on.

@@ -5,6 +5,7 @@ use super::read::Driving;
 use super::read_side::ReadSide;
 use super::read_word::{
     ARMED, CANCELLED, COUNT, DESCRIPTOR, DETACHED, DISCARD, ENDED, INTERNAL, LINGER, OWNER, THROTTLED,
+    WATCHED,
 };
 use super::serve::Locked;
 use super::write_word::{HELD, OUTARMED};
@@ -14,8 +15,8 @@ use crate::net::poller::Interest;
 use crate::net::transport::Received;
 use crate::runtime::{ConnectError, Driven, Failure, Wanted};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// How many receives of a connection that is over are thrown away before others get their turn.
@@ -26,9 +27,14 @@ impl Driven for Stream {
         self.handle_resolved();
     }
 
-    fn connected(&self, outcome: Result<OwnedFd, ConnectError>) -> Option<Arc<Transport>> {
+    fn connected(&self, outcome: Result<OwnedFd, ConnectError>) -> Wanted {
         crate::fault::point("runtime.connected");
-        self.handle_connected(outcome)
+        self.handle_connected(outcome);
+        self.wanted()
+    }
+
+    fn transport(&self) -> Option<Arc<Transport>> {
+        self.transport.get().and_then(Weak::upgrade)
     }
 
     fn ready(&self, event: bool, error: bool) -> Wanted {
@@ -174,6 +180,10 @@ impl Stream {
         if read & ARMED == 0 && !write {
             return Wanted::Nothing;
         }
+        if read & WATCHED == 0 && !self.read.watch() {
+            // It has ended in between, and whoever met that has let the socket go.
+            return Wanted::Nothing;
+        }
         Wanted::Watch(Interest { read: read & (ARMED | THROTTLED) == ARMED, write })
     }
 
@@ -224,11 +234,22 @@ impl Stream {
             return Wanted::Watch(Interest { read: true, write: false });
         }
         self.control().linger_until = None;
+        self.let_socket_go(&mut held);
+        Driving::new(self, held, false).leave();
+        Wanted::LetGo
+    }
+
+    /// Gives this stream's shares of the socket back (by the owner of the read word, once `closed` has settled); not while it
+    /// is to be read on, which is for the internal thread.
+    pub(super) fn let_socket_go(&self, side: &mut ReadSide) {
+        if side.transport.is_none() || self.control().linger_until.is_some() {
+            return;
+        }
         let mut locked = Locked::new(self, self.lock_write(), false);
         locked.side().drop_unsent();
         locked.side().transport = None;
         locked.side().compression = None;
-        if let Some(transport) = held.transport.take() {
+        if let Some(transport) = side.transport.take() {
             if transport.is_secure() {
                 // RFC 8446 §6.1: close_notify goes out before our end of TCP.
                 transport.end_sending();
@@ -236,10 +257,8 @@ impl Stream {
             transport.end();
         }
         locked.unlock(false);
-        held.finish();
-        held.release_memory();
-        Driving::new(self, held, false).leave();
-        Wanted::LetGo
+        side.finish();
+        side.release_memory();
     }
 }
 

@@ -17,6 +17,7 @@ mod dump;
 mod ending;
 mod keepalive;
 pub mod log;
+mod looking;
 mod opening;
 pub mod options;
 mod panic;
@@ -255,7 +256,7 @@ impl Stream {
         // Decision 8: Close 1001 if that needs no waiting; a closing handshake that has begun gets no second frame.
         self.fail(Ending::new(Cause::Aborted, "The stream was freed."), Some(1001));
         self.notify(u32::MAX);
-        self.runtime.freed(self.key);
+        self.runtime.freed(self.key, !self.has_freed_callbacks());
     }
 
     /// `wsstream_free` in the child of a fork: the poller and the threads are the parent's, and so is the connection. Lets go

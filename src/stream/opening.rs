@@ -7,7 +7,7 @@ use super::options::Options;
 use super::pump::Goal;
 use super::read::{Driving, Patience, Slept};
 use super::read_side::ReadSide;
-use super::read_word::INTERNAL;
+use super::read_word::{CALLER, INTERNAL};
 use super::serve::Locked;
 use super::status::{Cause, Phase, Status};
 use super::timeout::{Timeout, after_ms};
@@ -24,7 +24,7 @@ use ::url::Host;
 use data_encoding::BASE64;
 use rustls::pki_types::ServerName;
 use std::ffi::CString;
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, PoisonError};
 
@@ -39,6 +39,16 @@ pub(super) struct Opened {
 fn is_refusal(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS))
         || matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory)
+}
+
+/// What is told of a connection that there is none of.
+fn unconnected(ConnectError { resolving, error, detail }: ConnectError) -> Ending {
+    let cause = match resolving {
+        _ if is_refusal(&error) => Cause::Resource,
+        true => Cause::Name,
+        false => Cause::System,
+    };
+    Ending { os_error: error.raw_os_error().unwrap_or(0), ..Ending::new(cause, detail) }
 }
 
 /// A string of the handshake for C. Its checks let no U+0000 through.
@@ -64,6 +74,31 @@ fn security(target: &url::Target, options: &Options) -> Result<(Option<Security>
         Ok(config) => Ok((Some(Security { config, server_name }), None)),
         Err(TlsConfigError::Unusable) => Err(Status::Argument),
         Err(TlsConfigError::NoTrustStore(detail)) => Ok((None, Some(detail))),
+    }
+}
+
+/// A stream that its program does not have yet: a panic frees it, as nobody else would.
+struct Unborn(Arc<Stream>);
+
+impl Unborn {
+    fn born(self) -> Arc<Stream> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl std::ops::Deref for Unborn {
+    type Target = Stream;
+
+    fn deref(&self) -> &Stream {
+        &self.0
+    }
+}
+
+impl Drop for Unborn {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.free();
+        }
     }
 }
 
@@ -108,27 +143,28 @@ impl Stream {
         let stream = Arc::new(stream);
         #[cfg(feature = "dump")]
         super::dump::list(&stream);
-        stream.runtime.insert_as(stream.key, Arc::clone(&stream) as _);
+        let stream = Unborn(stream);
+        stream.runtime.insert_as(stream.key, Arc::clone(&stream.0) as _);
         if stream.runtime.is_dead() {
             stream.free();
             return Err(Status::Resource);
         }
         // A01: the object is made and nothing else.
-        if options.aborter().is_some_and(|aborter| !aborter.watch(Arc::downgrade(&stream))) {
+        if options.aborter().is_some_and(|aborter| !aborter.watch(Arc::downgrade(&stream.0))) {
             stream.abort_opening();
-            return Ok(stream);
+            return Ok(stream.born());
         }
         if let Some(detail) = refused {
             let ending = Ending { phase: Some(Phase::Tls), ..Ending::new(Cause::Certificate, detail) };
             stream.fail(ending, None);
-            return Ok(stream);
+            return Ok(stream.born());
         }
         // Neither user, password nor query: a log is no place for what they may hold.
         let path = target.target.split('?').next().unwrap_or_default();
         let scheme = if target.secure { "wss" } else { "ws" };
         let name = format!("{scheme}://{}{path}", target.authority);
         stream.start(target.host, target.port, options.unix_socket(), &name);
-        Ok(stream)
+        Ok(stream.born())
     }
 
     /// Starts resolving and connecting.
@@ -150,7 +186,12 @@ impl Stream {
         if let Some(at) = deadline {
             self.runtime.wake_at(self.key, at);
         }
-        self.runtime.connect(self.key, Destination { place, no_delay: self.limits.no_delay });
+        let destination = Destination { place, no_delay: self.limits.no_delay };
+        match destination.begin() {
+            Some(Ok(socket)) => self.attach(socket, CALLER),
+            Some(Err(error)) => self.handle_unconnected(error),
+            None => self.runtime.connect(self.key, destination),
+        }
         if self.closed.info().is_some() {
             // An aborter came in between.
             self.runtime.give_up(self.key);
@@ -167,21 +208,21 @@ impl Stream {
     }
 
     /// The connection stands, or will not (on the internal thread).
-    pub(super) fn handle_connected(&self, outcome: Result<OwnedFd, ConnectError>) -> Option<Arc<Transport>> {
-        let socket = match outcome {
-            Ok(socket) => socket,
-            Err(ConnectError { resolving, error, detail }) => {
-                self.control().phase = if resolving { Phase::Resolve } else { Phase::Connect };
-                let cause = match resolving {
-                    _ if is_refusal(&error) => Cause::Resource,
-                    true => Cause::Name,
-                    false => Cause::System,
-                };
-                let os_error = error.raw_os_error().unwrap_or(0);
-                self.fail(Ending { os_error, ..Ending::new(cause, detail) }, None);
-                return None;
-            }
-        };
+    pub(super) fn handle_connected(&self, outcome: Result<OwnedFd, ConnectError>) {
+        match outcome {
+            Ok(socket) => self.attach(socket, INTERNAL),
+            Err(error) => self.handle_unconnected(error),
+        }
+    }
+
+    fn handle_unconnected(&self, error: ConnectError) {
+        self.control().phase = if error.resolving { Phase::Resolve } else { Phase::Connect };
+        self.fail(unconnected(error), None);
+    }
+
+    /// Makes a socket the stream's own and sends what can be sent. One that `who` has begun to connect may not be connected
+    /// yet: then it takes nothing, and says what comes of it like one that breaks.
+    fn attach(&self, socket: OwnedFd, who: u64) {
         let transport = match &self.security {
             Some(Security { config, server_name }) => Transport::secure(socket, config, server_name.clone()),
             None => Transport::new(socket),
@@ -190,16 +231,19 @@ impl Stream {
             Ok(transport) => Arc::new(transport),
             Err(error) => {
                 self.fail(Ending::broken(&error), None);
-                return None;
+                return;
             }
         };
-        // Without a socket no other thread takes the read word (see `can_own`).
-        let held = self.read.own(INTERNAL).ok()?;
+        // Without a socket no other thread drives (see `can_own`); whoever has the read word sees to the end.
+        let Ok(held) = self.read.own(who) else { return };
         let mut driving = Driving::new(self, held, false);
         let is_wanted = {
             let mut control = self.control();
             let is_wanted = control.state == State::Connecting;
-            control.phase = Phase::Tls;
+            control.phase = Phase::Connect;
+            if who == INTERNAL {
+                self.note_connected(&mut control, transport.is_secure());
+            }
             if is_wanted {
                 self.attach_socket(&mut control, transport.descriptor());
             }
@@ -207,24 +251,41 @@ impl Stream {
         };
         if !is_wanted {
             driving.leave();
-            return None;
+            return;
         }
-        self.log(log::DEBUG, || "connected".to_owned());
         let _ = self.transport.set(Arc::downgrade(&transport));
         let side = driving.side();
-        side.transport = Some(Arc::clone(&transport));
         side.is_secure = transport.is_secure();
         side.is_traced = self.is_traced;
-        let mut locked = Locked::new(self, self.lock_write(), false);
-        locked.side().transport = Some(Arc::clone(&transport));
-        // The first bytes of TLS, where it is made.
-        locked.side().send();
-        locked.unlock(false);
         side.awaits_security = true;
+        side.transport = Some(Arc::clone(&transport));
+        let mut locked = Locked::new(self, self.lock_write(), false);
+        locked.side().is_connecting = who == CALLER;
+        locked.side().transport = Some(transport);
+        if side.is_secure {
+            // The first bytes of TLS.
+            self.serve(locked.side());
+        }
+        locked.unlock(false);
         self.see_to_security(side);
         self.read.attach();
-        driving.leave_as(true, false);
-        Some(transport)
+        if who == INTERNAL {
+            driving.leave_as(true, false);
+        } else {
+            if self.control().send_failed.is_some() {
+                // It was refused already, as this machine does.
+                self.pump(driving.side(), Goal::Open, true);
+            }
+            driving.leave();
+        }
+    }
+
+    /// The socket has taken what it was given, so it is connected (by the holder of the write word).
+    pub(super) fn note_connected(&self, control: &mut Control, is_secure: bool) {
+        if control.phase == Phase::Connect {
+            control.phase = if is_secure { Phase::Tls } else { Phase::Handshake };
+            self.log(log::DEBUG, || "connected".to_owned());
+        }
     }
 
     /// TLS may have come further: sends what it has to say, and the request once it is done (by the owner of the read
@@ -243,15 +304,15 @@ impl Stream {
             if control.state != State::Connecting {
                 return;
             }
-            control.phase = Phase::Handshake;
-        }
-        if side.is_secure {
-            self.log(log::DEBUG, || "TLS is done".to_owned());
+            if side.is_secure {
+                control.phase = Phase::Handshake;
+                self.log(log::DEBUG, || "TLS is done".to_owned());
+            }
         }
         let request = std::mem::take(&mut *self.request.lock().unwrap_or_else(PoisonError::into_inner));
         let mut locked = Locked::new(self, self.lock_write(), false);
         locked.side().append(&request);
-        locked.side().send();
+        self.serve(locked.side());
         locked.unlock(false);
     }
 
@@ -333,7 +394,23 @@ impl Stream {
         let refusal = side.opening.as_mut().map(ResponseReader::end);
         let (has_sent, broken) = {
             let mut control = self.control();
-            (control.send_failed.is_none(), control.take_broken(error))
+            let has_sent = control.send_failed.is_none();
+            let broken = control.take_broken(error);
+            // Only a connection that was established is reset, or ended.
+            let is_established = broken
+                .as_ref()
+                .is_none_or(|broken| matches!(broken.os_error, libc::ECONNRESET | libc::EPIPE));
+            if is_established {
+                self.note_connected(&mut control, side.is_secure);
+            }
+            (has_sent, broken)
+        };
+        let broken = match broken {
+            Some(broken) if self.control().phase == Phase::Connect => {
+                self.fail(self.refused(broken.os_error), None);
+                return;
+            }
+            broken => broken,
         };
         let broken = match broken {
             Some(ending) if !has_sent => {
@@ -350,6 +427,16 @@ impl Stream {
         }
         self.keep_response(refusal.headers);
         self.fail(broken.unwrap_or_else(|| Ending::new(Cause::Truncated, refusal.detail)), None);
+    }
+
+    /// Why the address that the URL names has not let itself be connected to.
+    fn refused(&self, os_error: i32) -> Ending {
+        let error = Error::from_raw_os_error(os_error);
+        let address = self.url.to_str().ok().and_then(|text| url::parse(text, None).ok()?.address());
+        match address {
+            Some(address) => unconnected(ConnectError::of_address(address, error)),
+            None => Ending::broken(&error),
+        }
     }
 
     /// `wsstream_wait_opened`.

@@ -4,6 +4,7 @@
 
 use super::aborter::Aborter;
 use super::log::LogTarget;
+use super::looking;
 use super::status::Status;
 use crate::net::{
     TlsConfig, TlsConfigError, TlsOptions, check_certificates_pem, check_key_pem, server_name, sys, url,
@@ -14,6 +15,7 @@ use once_cell::sync::OnceCell;
 use rustls::pki_types::ServerName;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// One option of the C interface.
 #[derive(Clone, Copy, Debug)]
@@ -166,8 +168,8 @@ pub const OPTIONS: &[OptionRow] = &[
         "SPIN_US",
         -1,
         (-1, 1_000_000),
-        "Microseconds that a call looks again and again before it sleeps, up to 1000000, never on one processor; \
-         0: none; -1: the library decides, and this version decides for none.",
+        "Microseconds that a call may look again and again before it sleeps, up to 1000000; -1: 50; 0: none. It does so \
+         only where the stream's last waits were that short, and never on one processor.",
     ),
     number(
         option::DEFLATE,
@@ -501,7 +503,7 @@ impl Options {
             no_delay: self.number(option::TCP_NODELAY) != 0,
             deflate_level: self.number(option::DEFLATE_LEVEL) as u8,
             deflate_threshold: size(option::DEFLATE_THRESHOLD),
-            spin_us: u64::try_from(self.number(option::SPIN_US)).unwrap_or(0),
+            look: looking::bound(self.number(option::SPIN_US)),
         }
     }
 }
@@ -534,7 +536,8 @@ pub(super) struct Limits {
     pub no_delay: bool,
     pub deflate_level: u8,
     pub deflate_threshold: usize,
-    pub spin_us: u64,
+    /// How long a thread may look before it sleeps.
+    pub look: Option<Duration>,
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use super::pump::Goal;
 use super::read::{Driving, Patience, Slept, can_own};
-use super::read_word::{CANCELLED, ENDED, FREED, QUEUED};
+use super::read_word::{CANCELLED, DISCARD, ENDED, FREED, QUEUED};
 use super::status::Status;
-use super::timeout::Timeout;
+use super::timeout::{Deadline, Timeout};
 use super::{CLOSED, EVENTS, OPENED, READABLE, READABLE_SOME, Stream, WRITABLE};
 
 /// Events that only the owner of the read word brings about.
@@ -146,7 +146,7 @@ impl Stream {
         Status::Ok
     }
 
-    /// `wsstream_wait_closed`. It reads nothing.
+    /// `wsstream_wait_closed`. It takes no message.
     pub fn wait_closed(&self, timeout: Timeout) -> Status {
         let _inside = self.inside();
         let status = self.wait_for_end(timeout);
@@ -168,17 +168,44 @@ impl Stream {
             if timeout.is_zero() {
                 return Status::Again;
             }
-            let deadline = *deadline.get_or_insert_with(|| {
-                self.hand_over();
-                timeout.deadline()
-            });
-            match self
-                .wait_for(CLOSED, CLOSED, None, deadline, || self.closed.info().is_some() || self.is_freed())
-            {
+            let slept = match self.drive_to_end(&mut deadline, timeout) {
+                Some(slept) => slept,
+                None => {
+                    let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
+                    self.hand_over();
+                    let is_there = || self.closed.info().is_some() || self.is_freed();
+                    self.wait_for(CLOSED, CLOSED, None, deadline, is_there)
+                }
+            };
+            match slept {
                 Slept::Woken => {}
                 Slept::Over => return self.settled().map_or(Status::Again, |info| info.status),
                 Slept::Resource => return Status::Resource,
             }
         }
+    }
+
+    /// After a local close what arrives is dropped, so whoever waits for the end can drive towards it and sleep, and keeps no
+    /// reader from a message. None: another thread drives, or is to.
+    fn drive_to_end(&self, deadline: &mut Option<Deadline>, timeout: Timeout) -> Option<Slept> {
+        if self.read.load() & DISCARD == 0 {
+            return None;
+        }
+        let mut driving = self.try_own()?;
+        let side = driving.side();
+        // What came before the close is kept for a reader, who has to find it.
+        let is_for_nobody = (side.is_discarding || side.is_over) && !side.has_queued();
+        self.pump(side, Goal::Mark, !side.is_drained);
+        let slept = if self.closed.info().is_some() {
+            Some(Slept::Woken)
+        } else if is_for_nobody {
+            Some(self.sleep_as_owner(side, CLOSED, deadline, timeout, || false))
+        } else if side.has_queued() {
+            None
+        } else {
+            Some(Slept::Woken)
+        };
+        driving.leave();
+        slept
     }
 }

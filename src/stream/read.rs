@@ -3,6 +3,7 @@
 //!
 //! An owner that sleeps does so in `poll` on the socket and its own wake descriptor, never inside a receive.
 
+use super::looking::Looking;
 use super::pump::{Goal, Pumped};
 use super::read_side::{Decoded, Message, ReadSide};
 use super::read_word::{
@@ -14,8 +15,6 @@ use super::timeout::{Deadline, Timeout};
 use super::waiters::{NoSleep, Ticket};
 use super::{CLOSED, OPENED, READABLE, READABLE_SOME, Stream};
 use crate::net::sys;
-use std::os::fd::RawFd;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -69,6 +68,9 @@ impl<'a> Driving<'a> {
         let Some(mut held) = self.held.take() else { return };
         let stream = self.stream;
         let _inside = stream.inside();
+        if !armed && stream.closed.info().is_some() {
+            stream.let_socket_go(&mut held);
+        }
         if stream.read.load() & CANCELLED != 0 {
             held.clear_queue();
         }
@@ -104,7 +106,7 @@ impl<'a> Driving<'a> {
         if left.descriptor && has_left {
             stream.raise_descriptor();
         }
-        if left.ended && !leave.detached && !armed {
+        if left.ended && !armed && (!leave.detached || left.watched) {
             stream.runtime.nudge(stream.key);
         }
     }
@@ -119,6 +121,8 @@ impl Drop for Driving<'_> {
                 self.stream.read.rise();
             }
             self.stream.fail_internal();
+            // Where it had ended before, whoever was to let the socket go is this one.
+            self.stream.runtime.nudge(self.stream.key);
         }
     }
 }
@@ -154,6 +158,47 @@ impl Patience {
             let _ = sys::poll(&mut [], 1);
         }
         self.0 <= YIELDS_MAX + SLEEPS_MAX
+    }
+}
+
+/// A socket to sleep on.
+pub(super) struct Socket<'l> {
+    pub descriptor: sys::PollFd,
+    /// What this half's waits were like.
+    pub looking: &'l mut Looking,
+}
+
+/// `poll` on a wake descriptor and a socket, after looking for a while where that pays. A failure of it ends as a look at
+/// what there is.
+fn look_and_sleep(
+    descriptors: &mut [sys::PollFd; 2],
+    mut timeout_ms: i32,
+    deadline: Deadline,
+    looking: &mut Looking,
+    bound: Duration,
+) {
+    let begin = Instant::now();
+    let looks = looking.pays();
+    if looks {
+        // What is left of the time is rounded up.
+        let ms = u64::try_from(timeout_ms).map_or(u64::MAX, |ms| ms.saturating_sub(1));
+        let bound = bound.min(Duration::from_millis(ms));
+        while begin.elapsed() < bound {
+            let _ = sys::poll(descriptors, 0);
+            if descriptors.iter().any(|seen| seen.revents != 0) {
+                looking.note_found();
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        timeout_ms = deadline.remaining_ms().unwrap_or(0);
+    }
+    let _ = sys::poll(descriptors, timeout_ms);
+    if looks {
+        looking.note_failed();
+    } else {
+        let has_come = descriptors[1].revents != 0;
+        looking.note_slept(has_come.then(|| begin.elapsed()), bound);
     }
 }
 
@@ -437,7 +482,7 @@ impl Stream {
         &self,
         asked: u32,
         events: u32,
-        socket: Option<(RawFd, bool, bool)>,
+        socket: Option<Socket<'_>>,
         deadline: Deadline,
         is_there: impl FnOnce() -> bool,
     ) -> Slept {
@@ -467,14 +512,16 @@ impl Stream {
         if has_input && deadline.remaining_ms().is_none() {
             return Slept::Over;
         }
-        let socket = side.transport.as_ref().map(|transport| (transport.descriptor(), true, false));
+        let socket = side.transport.as_ref().map(|transport| Socket {
+            descriptor: sys::poll_fd(transport.descriptor(), true, false),
+            looking: &mut side.looking,
+        });
         let discards = side.is_discarding;
+        // Who waits for the end goes on waiting where the program wants no further message.
+        let stops = if events == CLOSED { ENDED | FREED } else { CANCELLED | ENDED | FREED };
         let slept = self.wait_for(events, events | READABLE | CLOSED, socket, deadline, || {
             let word = self.read.load();
-            let is_awake = has_input
-                || word & (CANCELLED | ENDED | FREED) != 0
-                || (word & DISCARD != 0 && !discards)
-                || is_there();
+            let is_awake = has_input || word & stops != 0 || (word & DISCARD != 0 && !discards) || is_there();
             self.is_owner_asleep.store(!is_awake, Ordering::Release);
             is_awake
         });
@@ -494,48 +541,32 @@ impl Stream {
         }
     }
 
-    /// Sleeps on the ticket's wake descriptor and a socket (to be read, to be written); false: the time is over.
-    pub(super) fn sleep(
-        &self,
-        ticket: &Ticket,
-        socket: Option<(RawFd, bool, bool)>,
-        deadline: Deadline,
-    ) -> bool {
+    /// Sleeps on the ticket's wake descriptor and a socket; false: the time is over.
+    fn sleep(&self, ticket: &Ticket, socket: Option<Socket<'_>>, deadline: Deadline) -> bool {
         let Some(timeout_ms) = deadline.remaining_ms() else { return false };
-        let mut descriptors = [sys::poll_fd(ticket.wake().descriptor(), true, false); 2];
-        let mut used = 1;
-        if let Some((descriptor, read, write)) = socket {
-            descriptors[1] = sys::poll_fd(descriptor, read, write);
-            used = 2;
-        }
-        let descriptors = &mut descriptors[..used];
+        let wake = sys::poll_fd(ticket.wake().descriptor(), true, false);
         // A failure of poll itself ends as a look at what there is.
-        if self.limits.spin_us == 0 || !self.spin(descriptors, deadline) {
-            let _ = sys::poll(descriptors, timeout_ms);
-        }
-        if descriptors[0].revents != 0 {
+        let is_woken = match socket {
+            None => {
+                let mut descriptors = [wake];
+                let _ = sys::poll(&mut descriptors, timeout_ms);
+                descriptors[0].revents != 0
+            }
+            Some(Socket { descriptor, looking }) => {
+                let mut descriptors = [wake, descriptor];
+                match self.limits.look {
+                    Some(bound) => look_and_sleep(&mut descriptors, timeout_ms, deadline, looking, bound),
+                    None => {
+                        let _ = sys::poll(&mut descriptors, timeout_ms);
+                    }
+                }
+                descriptors[0].revents != 0
+            }
+        };
+        if is_woken {
             ticket.wake().clear();
         }
         true
-    }
-
-    /// Looks again and again, for as long as the program allows; false: nothing was seen.
-    fn spin(&self, descriptors: &mut [sys::PollFd], deadline: Deadline) -> bool {
-        static PROCESSORS: OnceLock<usize> = OnceLock::new();
-        if *PROCESSORS.get_or_init(sys::processors) == 1 {
-            // Whoever is waited for could not come.
-            return false;
-        }
-        let until = Instant::now() + Duration::from_micros(self.limits.spin_us);
-        while Instant::now() < until && deadline.remaining_ms().is_some() {
-            let is_seen =
-                sys::poll(descriptors, 0).is_ok() && descriptors.iter().any(|seen| seen.revents != 0);
-            if is_seen {
-                return true;
-            }
-            std::hint::spin_loop();
-        }
-        false
     }
 
     /// The stream has ended: the next of what is still to be read, or the status of the end. None: not yet.

@@ -3,6 +3,7 @@
 //! Memory grows with what was received, never with what a header claims. Nothing here waits, and nothing knows of
 //! threads.
 
+use super::looking::Looking;
 use crate::memory::{Chunk, Slice, pool};
 use crate::net::Transport;
 use crate::net::transport::Received as Reception;
@@ -124,6 +125,8 @@ pub(super) struct ReadSide {
     start: usize,
     /// The last receive has emptied the socket.
     pub is_drained: bool,
+    /// Whether a thread looks before it sleeps here.
+    pub looking: Looking,
     chunk_size: usize,
     partial: Option<Partial>,
     queue: VecDeque<Message>,
@@ -158,6 +161,7 @@ impl ReadSide {
             chunk: None,
             start: 0,
             is_drained: false,
+            looking: Looking::default(),
             // The answer of the opening handshake, with what is kept of a refusal's body.
             chunk_size: 2 * CHUNK_SIZE_MIN,
             partial: None,

@@ -37,6 +37,8 @@ pub const DETACHED: u64 = 1 << 12;
 pub const DISCARD: u64 = 1 << 13;
 /// An event loop receives by its descriptor: whoever leaves something behind that the socket does not show says so there.
 pub const DESCRIPTOR: u64 = 1 << 14;
+/// The poller knows the socket, or is about to: only the internal thread lets it go then.
+pub const WATCHED: u64 = 1 << 15;
 /// What one acquisition that drives adds to the counter in the upper bits, by which a sweep sees that somebody was there.
 pub const COUNT: u64 = 1 << 16;
 
@@ -81,6 +83,8 @@ pub struct Left {
     pub wake: bool,
     /// `closed` has settled: the socket is to be let go.
     pub ended: bool,
+    /// A caller leaves, and the poller knows the socket.
+    pub watched: bool,
     /// The program wants no further message.
     pub cancelled: bool,
     /// An event loop is to be told of what is left behind.
@@ -192,6 +196,11 @@ impl<T> ReadWord<T> {
         self.seat.clear(DETACHED);
     }
 
+    /// The poller is about to watch the socket for room; false: it is gone.
+    pub fn watch(&self) -> bool {
+        self.seat.set(WATCHED) & DETACHED == 0
+    }
+
     /// The read call leaves with ownership and seat where nothing is left to do for anybody; else it keeps them and
     /// has to `leave`. Nothing of the stream may be touched after it has left so.
     #[inline]
@@ -222,6 +231,7 @@ impl<T> ReadWord<T> {
                 list: new & !word & LINGER != 0,
                 wake: word & WAITER != 0,
                 ended: word & ENDED != 0,
+                watched: word & WATCHED != 0 && word & OWNER == CALLER,
                 cancelled: word & CANCELLED != 0,
                 descriptor: word & DESCRIPTOR != 0,
             },
@@ -245,11 +255,14 @@ fn after_leave(word: u64, leave: Leave) -> u64 {
         // It was armed for errors only: for what can be received now it is not watched.
         new &= !(THROTTLED | ARMED);
     }
+    if leave.armed {
+        new |= ARMED | WATCHED;
+    }
     if leave.detached {
         new |= DETACHED;
-    }
-    if leave.armed {
-        new |= ARMED;
+        if word & OWNER == INTERNAL {
+            new &= !WATCHED;
+        }
     }
     let watched = if leave.pending && new & THROTTLED == 0 { LINGER } else { ARMED | LINGER };
     if new & (watched | DETACHED) == 0 {

@@ -137,6 +137,13 @@ impl Stream {
         crate::fault::point("stream.serve");
         side.send();
         let mut control = self.control();
+        if side.is_connecting && (!side.is_blocked || side.sent.wire > 0) && side.broken.is_none() {
+            side.is_connecting = false;
+            self.note_connected(
+                &mut control,
+                side.transport.as_ref().is_some_and(|transport| transport.is_secure()),
+            );
+        }
         if let Some((ending, code)) = control.failing.take() {
             if !side.in_frame && side.leftover() == 0 && side.close_framed.is_none() {
                 self.frame_pongs(side, &mut control);

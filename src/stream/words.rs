@@ -19,7 +19,7 @@ fn combinations(bits: u64) -> impl Iterator<Item = u64> {
 
 /// Every word that nobody owns.
 fn free_read_words() -> impl Iterator<Item = u64> {
-    combinations(((read::DESCRIPTOR << 1) - 1) & !read::OWNER).map(|bits| bits | COUNTED)
+    combinations(((read::WATCHED << 1) - 1) & !read::OWNER).map(|bits| bits | COUNTED)
 }
 
 /// Every word, whoever owns it.
@@ -41,10 +41,10 @@ fn each_bit_of_a_word_has_its_own_place() {
     use read::*;
     let bits = [
         CALLER, INTERNAL, READER, WAITER, ARMED, LINGER, THROTTLED, QUEUED, CANCELLED, FREED, ENDED,
-        CONNECTING, DETACHED, DISCARD, DESCRIPTOR,
+        CONNECTING, DETACHED, DISCARD, DESCRIPTOR, WATCHED,
     ];
-    assert_eq!(bits.iter().sum::<u64>(), DESCRIPTOR * 2 - 1);
-    assert!(bits.iter().all(|bit| bit.is_power_of_two()) && COUNT.is_power_of_two() && COUNT > DESCRIPTOR);
+    assert_eq!(bits.iter().sum::<u64>(), WATCHED * 2 - 1);
+    assert!(bits.iter().all(|bit| bit.is_power_of_two()) && COUNT.is_power_of_two() && COUNT > WATCHED);
     assert_eq!(OWNER, CALLER | INTERNAL);
     let bits = [
         write::LOCKED,
@@ -205,17 +205,18 @@ fn whoever_leaves_the_reading_half_leaves_it_watched() {
                 detached: said & 16 != 0,
                 pending: said & 32 != 0,
             };
-            leaves(before, leave);
+            leaves(read::CALLER, before, leave);
+            leaves(read::INTERNAL, before, leave);
         }
     }
 }
 
 #[track_caller]
-fn leaves(before: u64, leave: Leave) {
+fn leaves(who: u64, before: u64, leave: Leave) {
     use read::*;
     let has = |bit: u64| before & bit != 0;
     let word = ReadWord::with(before, ());
-    let held = word.own(INTERNAL).expect("it is free");
+    let held = word.own(who).expect("it is free");
     let left = word.leave(held, leave);
 
     let throttled = leave.throttled && !has(DISCARD);
@@ -230,6 +231,7 @@ fn leaves(before: u64, leave: Leave) {
         | bit(ARMED, armed)
         | bit(LINGER, linger)
         | bit(DETACHED, detached)
+        | bit(WATCHED, (has(WATCHED) || leave.armed) && (who == CALLER || !leave.detached))
         | before & (CANCELLED | FREED | ENDED | CONNECTING | DISCARD | DESCRIPTOR);
     assert_eq!(word.load() & (COUNT - 1), after, "{before:b} {leave:?}");
     assert_eq!(word.load() / COUNT, COUNTED / COUNT + 1);
@@ -237,6 +239,7 @@ fn leaves(before: u64, leave: Leave) {
         list: linger && !has(LINGER),
         wake: has(WAITER),
         ended: has(ENDED),
+        watched: who == CALLER && has(WATCHED),
         cancelled: has(CANCELLED),
         descriptor: has(DESCRIPTOR),
     };

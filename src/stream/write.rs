@@ -4,13 +4,14 @@
 //! the lock go, so control frames of other threads pass between its frames.
 
 use super::compression::Compression;
-use super::read::Slept;
+use super::read::{Slept, Socket};
 use super::serve::Locked;
 use super::status::{Initiator, Status};
 use super::timeout::{Deadline, Timeout};
 use super::write_side::{PIECE_SIZE, Refused, WriteSide};
 use super::write_word::{CONNECTING, CTRL, ENDED, FREED, LOCKED, WRITER, Writing};
 use super::{Ending, FLAG_FIN, FLAG_MORE, FLAG_NO_COMPRESS, Stream, WRITABLE, log};
+use crate::net::sys;
 use crate::proto::opcode::{Kind, Opcode};
 use crate::proto::outgoing::{Frames, Refusal};
 use std::ops::Range;
@@ -511,7 +512,10 @@ impl Stream {
             if timeout.is_zero() {
                 return Ok(None);
             }
-            let deadline = *deadline.get_or_insert_with(|| timeout.deadline());
+            let deadline = *deadline.get_or_insert_with(|| {
+                self.hand_over();
+                timeout.deadline()
+            });
             let is_there = || self.write.load() & (ENDED | FREED | CONNECTING) != CONNECTING;
             match self.wait_for(WRITABLE, WRITABLE, None, deadline, is_there) {
                 Slept::Woken => {}
@@ -540,9 +544,13 @@ impl Stream {
         deadline: Deadline,
     ) -> SleptWriting<'a> {
         let transport = locked.side().transport.clone();
+        let mut looking = locked.side().looking;
         locked.unlock(true);
         let seat = WriterSeat(self);
-        let socket = transport.as_ref().map(|transport| (transport.descriptor(), false, true));
+        let socket = transport.as_ref().map(|transport| Socket {
+            descriptor: sys::poll_fd(transport.descriptor(), false, true),
+            looking: &mut looking,
+        });
         let slept = self.wait_for(WRITABLE, WRITABLE, socket, deadline, || {
             self.write.wait();
             self.has_ended_writing() || self.unsent.load(Ordering::Relaxed) <= until
@@ -552,6 +560,7 @@ impl Stream {
         }
         let mut locked = Locked::new(self, self.lock_write(), true);
         std::mem::forget(seat);
+        locked.side().looking = looking;
         self.serve(locked.side());
         match slept {
             Slept::Woken => SleptWriting::Woken(locked),

@@ -3,6 +3,7 @@
 //! Whole frames and the beginning of one at most; leftovers keep a head and never move. Nothing here waits.
 
 use super::compression::Compression;
+use super::looking::Looking;
 use crate::memory::mask::{mask_behind, mask_into};
 use crate::memory::random::Masks;
 use crate::net::{Transport, sys};
@@ -52,6 +53,10 @@ pub(super) struct WriteSide {
     pub is_deferred: bool,
     /// The socket did not take everything the last time.
     pub is_blocked: bool,
+    /// Whether a thread looks before it sleeps here.
+    pub looking: Looking,
+    /// The socket has taken nothing yet, so it may not be connected.
+    pub is_connecting: bool,
     /// The code of our Close, from the time it is framed.
     pub close_framed: Option<u16>,
     /// The socket has refused bytes: what was sent has a hole, so nothing is sent any more.

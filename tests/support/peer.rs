@@ -39,7 +39,7 @@ impl Peer {
     pub fn url(&self) -> String {
         let address = self.listener.local_addr().expect("bound");
         match &self.tls {
-            Some(_) => format!("wss://localhost:{}/", address.port()),
+            Some(_) => format!("wss://{address}/"),
             None => format!("ws://{address}/"),
         }
     }

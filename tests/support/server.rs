@@ -68,7 +68,7 @@ impl Server {
     }
 
     pub fn wss_url(&self, path: &str) -> String {
-        format!("wss://localhost:{}{path}", self.said("wss on 127.0.0.1:"))
+        format!("wss://127.0.0.1:{}{path}", self.said("wss on 127.0.0.1:"))
     }
 
     /// A WebSocket URL whose connection is recorded under the id.

@@ -157,6 +157,7 @@ fn what_the_internal_thread_decodes_and_does_not_tell_is_not_shown() {
 
 /// Above the mark what was received lies undecoded: no word tells it, and no sweep comes.
 const ABOVE_THE_MARK: Setup = Setup {
+    is_callers: false,
     bug: Bug::None,
     arrived: b"12",
     room: 0,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use wsstream_models::proto::closing::State;
 use wsstream_models::stream::read_word::{
     ARMED, CALLER, COUNT, DESCRIPTOR, DETACHED, DISCARD, ENDED, INTERNAL, LINGER, OWNER, Reading, THROTTLED,
+    WATCHED,
 };
 use wsstream_models::stream::write_word::{HELD, OUTARMED};
 
@@ -142,9 +143,7 @@ impl Stream {
     fn is_deserted(&self) -> bool {
         let is_lingering = self.control().lingers;
         !is_lingering
-            && (self.has(Bug::DesertedEarly)
-                || self.has(Bug::ReaderUnseen)
-                || self.read_word() & DETACHED != 0)
+            && (self.has(Bug::ReaderUnseen) || self.read_word() & DETACHED != 0)
             && self.has_settled()
             && !self.has_reader()
             && !self.has_writer()
@@ -158,6 +157,10 @@ impl Stream {
         let read = self.read_word();
         let write = self.write_word() & OUTARMED != 0;
         if read & ARMED == 0 && !write {
+            return Wanted::Nothing;
+        }
+        if read & WATCHED == 0 && !self.has(Bug::RoomUnwatched) && !self.read.watch() {
+            // It has ended in between, and whoever met that has let the socket go.
             return Wanted::Nothing;
         }
         let read = if self.has(Bug::ThrottledWatchesAll) {
@@ -194,25 +197,33 @@ impl Stream {
             }
         }
         self.control().lingers = false;
-        if held.transport.take().is_some() {
-            self.ends.fetch_add(1, Ordering::Relaxed);
-        }
-        held.release_memory();
+        self.let_socket_go(&mut held);
         Driving::new(self, held, false).leave();
-        let mut locked = Locked::new(self, self.lock_write(), false);
-        locked.side().drop_unsent();
-        locked.side().transport = None;
-        locked.unlock(false);
         Wanted::LetGo
     }
 
+    /// `let_socket_go`, by the owner of the read word.
+    pub fn let_socket_go(&self, side: &mut super::stream::ReadSide) {
+        if side.transport.is_none() || self.control().lingers {
+            return;
+        }
+        let mut locked = Locked::new(self, self.lock_write(), false);
+        locked.side().drop_unsent();
+        locked.side().transport = None;
+        side.transport = None;
+        self.ends.fetch_add(1, Ordering::Relaxed);
+        locked.unlock(false);
+        side.finish();
+        side.release_memory();
+    }
+
     /// `handle_connected`, where TCP stands.
-    fn connected(&self) -> bool {
-        let Ok(held) = self.read.own(INTERNAL) else { return false };
+    fn connected(&self) {
+        let Ok(held) = self.read.own(INTERNAL) else { return };
         let mut driving = Driving::new(self, held, false);
         if self.control().state != State::Connecting {
             driving.leave();
-            return false;
+            return;
         }
         driving.side().transport = Some(Transport);
         self.attach_socket(&mut self.control());
@@ -221,7 +232,6 @@ impl Stream {
         locked.unlock(false);
         self.read.attach();
         driving.leave_as(true, false);
-        true
     }
 }
 
@@ -230,6 +240,8 @@ pub struct Internal {
     stream: Arc<Stream>,
     has_socket: bool,
     listed: bool,
+    /// It is on the list, and the time of a sweep comes after the first thing that is asked.
+    is_listed_late: bool,
     seen: u64,
     deserting: bool,
     sweeps: usize,
@@ -239,8 +251,9 @@ impl Internal {
     pub fn new(stream: &Arc<Stream>) -> Self {
         Self {
             stream: Arc::clone(stream),
-            has_socket: stream.setup.is_open,
+            has_socket: stream.setup.is_open && !stream.setup.is_callers,
             listed: false,
+            is_listed_late: stream.setup.is_callers,
             seen: 0,
             deserting: false,
             sweeps: 0,
@@ -257,6 +270,9 @@ impl Internal {
                 // The key is unknown by now.
                 continue;
             }
+            if let Work::Command(_) = work {
+                self.listed |= std::mem::take(&mut self.is_listed_late);
+            }
             match work {
                 Work::Event { error } => {
                     self.want(stream.ready(true, error));
@@ -268,10 +284,8 @@ impl Internal {
                 Work::Command(Command::Nudge) => self.want(stream.ready(false, false)),
                 Work::Command(Command::TakeOver) => self.want(stream.take_over()),
                 Work::Command(Command::Connected) => {
-                    if stream.connected() {
-                        self.has_socket = true;
-                        self.want(stream.ready(false, false));
-                    }
+                    stream.connected();
+                    self.want(stream.wanted());
                 }
                 Work::Command(Command::List) => self.listed = true,
                 Work::Command(Command::CallBack) => self.want(stream.call_back()),
@@ -304,9 +318,13 @@ impl Internal {
 
     fn want(&mut self, wanted: Wanted) {
         match wanted {
-            Wanted::Watch(interest) if self.has_socket => self.stream.kernel().arm(interest),
+            // The share of the socket that it keeps may be the last one, gone from the stream by now.
+            Wanted::Watch(interest) => {
+                self.has_socket = true;
+                self.stream.kernel().arm(interest);
+            }
             Wanted::LetGo => self.let_go(),
-            _ => {}
+            Wanted::Nothing => {}
         }
     }
 

@@ -97,6 +97,8 @@ struct State {
     is_reset: bool,
     wire: Vec<u8>,
     watched: Option<Interest>,
+    /// The socket is in the poller's set, watched for now or not.
+    is_known: bool,
     waiters: Vec<Waiter>,
     /// Events that `interrupt` was called for while nobody waited for them.
     pending: u32,
@@ -204,6 +206,11 @@ impl Kernel {
     /// The peer resets TCP: the first call that meets it is told, later ones find the end.
     pub fn peer_resets(&self) {
         self.change(|state| state.is_reset = true);
+    }
+
+    /// Whether the poller has the socket in its set.
+    pub fn is_known(&self) -> bool {
+        self.state().is_known
     }
 
     /// What has been sent so far.
@@ -359,11 +366,11 @@ impl Kernel {
     // The poller and the internal thread.
 
     pub fn arm(&self, interest: Interest) {
-        self.change(|state| state.watched = Some(interest));
+        self.change(|state| (state.watched, state.is_known) = (Some(interest), true));
     }
 
     pub fn remove(&self) {
-        self.change(|state| state.watched = None);
+        self.change(|state| (state.watched, state.is_known) = (None, false));
     }
 
     pub fn ask(&self, command: Command) {

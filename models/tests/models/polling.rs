@@ -3,7 +3,7 @@
 use super::kernel::Interest;
 use super::reading::{Driving, Goal, Pumped, Slept, can_own};
 use super::stream::{Bug, CLOSED, OPENED, READABLE, Status, Stream, Timeout, WRITABLE};
-use wsstream_models::stream::read_word::{CANCELLED, ENDED, FREED, QUEUED};
+use wsstream_models::stream::read_word::{CANCELLED, DISCARD, ENDED, FREED, QUEUED};
 
 /// Events that only the owner of the read word brings about.
 pub const DRIVEN: u32 = READABLE | OPENED;
@@ -107,6 +107,53 @@ impl Stream {
             holding |= CLOSED;
         }
         holding & events
+    }
+
+    /// `wait_closed`.
+    pub fn wait_closed(&self, place: usize) -> Status {
+        let Some(_inside) = self.begin() else { return Status::State };
+        loop {
+            if self.is_freed() {
+                return Status::State;
+            }
+            if self.has_told() {
+                return Status::Ended;
+            }
+            let slept = match self.drive_to_end(place) {
+                Some(slept) => slept,
+                None => {
+                    self.hand_over();
+                    self.wait_for(place, CLOSED, CLOSED, Interest::default(), || {
+                        self.has_settled() || self.is_freed()
+                    })
+                }
+            };
+            if slept == Slept::Over {
+                return if self.has_told() { Status::Ended } else { Status::Again };
+            }
+        }
+    }
+
+    fn drive_to_end(&self, place: usize) -> Option<Slept> {
+        if self.read_word() & DISCARD == 0 {
+            return None;
+        }
+        let mut driving = self.try_own()?;
+        let side = driving.side();
+        let is_for_nobody =
+            (side.is_discarding || side.is_over) && (side.queue.is_empty() || self.has(Bug::KeptForNobody));
+        self.pump(side, Goal::Mark, !side.is_drained);
+        let slept = if self.has_settled() {
+            Some(Slept::Woken)
+        } else if is_for_nobody {
+            Some(self.sleep_as_owner(place, side, CLOSED, || false))
+        } else if side.queue.is_empty() {
+            Some(Slept::Woken)
+        } else {
+            None
+        };
+        driving.leave();
+        slept
     }
 
     /// `wait_opened`.

@@ -147,6 +147,9 @@ impl<'a> Driving<'a> {
         let Some(mut held) = self.held.take() else { return };
         let stream = self.stream;
         let _inside = stream.inside();
+        if !armed && stream.has_settled() {
+            stream.let_socket_go(&mut held);
+        }
         if stream.read_word() & CANCELLED != 0 && !stream.has(Bug::CancelledLeft) {
             held.queue.clear();
         }
@@ -179,7 +182,8 @@ impl<'a> Driving<'a> {
             stream.raise_descriptor();
         }
         // The internal thread looks for the end itself once it has left.
-        if left.ended && !leave.detached && (!armed || stream.has(Bug::LingerNudges)) {
+        let is_kept = !leave.detached || (left.watched && !stream.has(Bug::WatchedUnseen));
+        if left.ended && is_kept && (!armed || stream.has(Bug::LingerNudges)) {
             stream.kernel().ask(Command::Nudge);
         }
     }
@@ -416,14 +420,12 @@ impl Stream {
         let has_input = !side.input.is_empty() && !self.has(Bug::TurnSleeps);
         let socket = Interest { read: side.transport.is_some(), write: false };
         let discards = side.is_discarding;
+        // Who waits for the end goes on waiting where the program wants no further message.
+        let stops = if events == CLOSED { ENDED | FREED } else { CANCELLED | ENDED | FREED };
         let slept = self.wait_for(place, events, events | READABLE | CLOSED, socket, || {
             let word = self.read_word();
-            let is_cancelled = word & CANCELLED != 0 && !self.has(Bug::CancelUnseenAsleep);
-            let is_awake = has_input
-                || is_cancelled
-                || word & (ENDED | FREED) != 0
-                || (word & DISCARD != 0 && !discards)
-                || is_there();
+            let stops = if self.has(Bug::CancelUnseenAsleep) { stops & !CANCELLED } else { stops };
+            let is_awake = has_input || word & stops != 0 || (word & DISCARD != 0 && !discards) || is_there();
             self.is_owner_asleep.store(!is_awake, Ordering::Release);
             is_awake
         });

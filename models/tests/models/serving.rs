@@ -71,7 +71,7 @@ impl<'a> Locked<'a> {
             if stream.has_settled() {
                 held.drop_unsent();
             }
-            let has_socket = held.transport.is_some() || stream.has(Bug::SocketUnseen);
+            let has_socket = held.transport.is_some();
             let unsent = held.unsent();
             stream.unsent.store(unsent, Ordering::Relaxed);
             let unlock = Unlock {

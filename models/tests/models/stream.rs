@@ -77,8 +77,10 @@ pub enum Bug {
     EndNotMarked,
     FreedNotMarked,
     EndNotNudged,
+    WatchedUnseen,
+    KeptForNobody,
+    RoomUnwatched,
     LingerNudges,
-    SocketUnseen,
     CallerAsInternal,
     ReaderUnseen,
     BatchUnpinned,
@@ -86,7 +88,6 @@ pub enum Bug {
     CancelUnseenAsleep,
     CancelNotTakenOver,
     CancelledLeft,
-    DesertedEarly,
     StatusAfterLatch,
     ReplyNotServed,
     FailureForgotten,
@@ -261,6 +262,8 @@ pub struct Setup {
     pub write_mark: usize,
     /// The stream is open; else it has no socket yet.
     pub is_open: bool,
+    /// It was opened by a thread of the program, so it is on the sweep list and the poller does not know it.
+    pub is_callers: bool,
     /// The calls inside are counted: where a model frees the stream.
     pub pins: bool,
     /// What is sent after a failure is waited for.
@@ -288,6 +291,7 @@ impl Default for Setup {
             read_mark: 100,
             write_mark: 0,
             is_open: true,
+            is_callers: false,
             pins: false,
             lingers: false,
             queued: None,
@@ -404,9 +408,12 @@ impl Stream {
         self.opened.store(true, Ordering::Release);
         self.read.open();
         self.write.open();
-        let leave = read_word::Leave { queued, ..internal_leave() };
+        let armed = !self.setup.is_callers;
+        let leave = read_word::Leave { queued, armed, ..internal_leave() };
         self.read.leave(read, leave);
-        self.kernel.arm(super::kernel::Interest { read: true, write: false });
+        if armed {
+            self.kernel.arm(super::kernel::Interest { read: true, write: false });
+        }
     }
 
     pub fn has(&self, bug: Bug) -> bool {
@@ -573,14 +580,17 @@ impl Stream {
             self.write.mark(write_word::ENDED);
         }
         // The last of the three: see `has_told`.
+        let mut word = self.read.load();
         if !self.has(Bug::EndNotMarked) {
-            self.read.mark(read_word::ENDED);
+            word = self.read.mark(read_word::ENDED);
         }
         self.detach_socket(control);
         if !self.has(Bug::ToldBeforeLatch) {
             self.notify(u32::MAX);
         }
-        if !self.has(Bug::EndNotNudged) {
+        // A caller that has the word sees to the socket when it leaves.
+        let is_seen_to = word & read_word::OWNER == read_word::CALLER;
+        if !is_seen_to && !self.has(Bug::EndNotNudged) {
             self.kernel().ask(Command::Nudge);
         }
     }
