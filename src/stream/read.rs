@@ -178,8 +178,7 @@ fn look_and_sleep(
     bound: Duration,
 ) {
     let begin = Instant::now();
-    let looks = looking.pays();
-    if looks {
+    if looking.pays() {
         // What is left of the time is rounded up.
         let ms = u64::try_from(timeout_ms).map_or(u64::MAX, |ms| ms.saturating_sub(1));
         let bound = bound.min(Duration::from_millis(ms));
@@ -194,12 +193,8 @@ fn look_and_sleep(
         timeout_ms = deadline.remaining_ms().unwrap_or(0);
     }
     let _ = sys::poll(descriptors, timeout_ms);
-    if looks {
-        looking.note_failed();
-    } else {
-        let has_come = descriptors[1].revents != 0;
-        looking.note_slept(has_come.then(|| begin.elapsed()), bound);
-    }
+    let has_come = descriptors[1].revents != 0;
+    looking.note_slept(has_come.then(|| begin.elapsed()), bound);
 }
 
 /// How a waiting call goes on.

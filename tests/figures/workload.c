@@ -71,11 +71,16 @@ int main(int argc, char **argv) {
     void (*run)(wsstream *, long);
   } works[] = {{"receive", receive}, {"send", send_gathered}, {"send_many", send_many}, {"echo", echo}};
   wsstream *stream = NULL;
+  wsstream_options *options;
   size_t i;
 
   for (i = 0; argc == 4 && i < sizeof works / sizeof works[0]; i++) {
     if (strcmp(argv[1], works[i].name) != 0) continue;
-    check("open", wsstream_open(argv[2], WSSTREAM_NUL, NULL, &stream));
+    // Whether a look comes before a sleep is a matter of time.
+    options = wsstream_options_new();
+    check("options", wsstream_options_set_number(options, WSSTREAM_OPTION_SPIN_US, 0));
+    check("open", wsstream_open(argv[2], WSSTREAM_NUL, options, &stream));
+    wsstream_options_free(options);
     check("wait_opened", wsstream_wait_opened(stream, WSSTREAM_FOREVER));
     works[i].run(stream, strtol(argv[3], NULL, 10));
     wsstream_free(stream);
