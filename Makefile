@@ -12,7 +12,7 @@ ctest := ctest --output-on-failure --parallel 4 --no-tests=error --test-dir
 features := --features wsstream/dump,wsstream/fault-injection,wsstream/count-locked
 faults := --test fault_injection --test hostile_faults
 # What runs over wss as well. The others look at documents and instructions.
-secure := $(addprefix --test ,addresses boundaries bounds closed closing compression ends halves handshake hostile leaks malformed opening polling \
+secure := $(addprefix --test ,addresses allocations boundaries bounds closed closing compression ends halves handshake hostile leaks malformed opening polling \
 	prefixes reading statuses writing writing_many)
 figures = scripts/with-server --deadline 600 python3 tests/figures/figures.py $(1) \
 	build/test/tests/figures/workload build/cargo/release/libwsstream.so

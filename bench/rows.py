@@ -37,7 +37,7 @@ def plain():
     yield Row("64 echoes of 1 KiB, a write each", "pipeline", {"size": 1024})
     yield Row("64 echoes of 1 KiB, gathered", "pipeline", {"size": 1024, "gather": 1})
     yield Row("open and close", "open")
-    yield Row("an idle connection", "idle", {"count": 300}, "bytes")
+    yield Row("an idle connection", "idle", {"count": 1000}, "bytes")
 
 
 def looking():
@@ -53,7 +53,7 @@ def secure():
     yield Row("wss: send 1 KiB, gathered", "send", {"size": 1024, "gather": 1}, secure=True)
     yield Row("wss: send 64 KiB", "send", {"size": 65536}, secure=True)
     yield Row("wss: open and close", "open", secure=True)
-    yield Row("wss: an idle connection", "idle", {"count": 200}, "bytes", secure=True)
+    yield Row("wss: an idle connection", "idle", {"count": 1000}, "bytes", secure=True)
 
 
 def compressed():

@@ -190,8 +190,8 @@ pub struct Decoder {
     message_size_max: u64,
     is_discarding: bool,
     compression: Option<Compression>,
-    control: [u8; CONTROL_SIZE_MAX],
-    control_size: usize,
+    /// The payload of the control frame that came last: room for the largest once there was one.
+    control: Vec<u8>,
 }
 
 impl Decoder {
@@ -209,8 +209,7 @@ impl Decoder {
             message_size_max,
             is_discarding: false,
             compression: None,
-            control: [0; CONTROL_SIZE_MAX],
-            control_size: 0,
+            control: Vec::new(),
         };
         decoder.open_short_way();
         decoder
@@ -309,7 +308,7 @@ impl Decoder {
 
     /// The payload of the ping or pong that the last call answered.
     pub fn control_payload(&self) -> &[u8] {
-        &self.control[..self.control_size]
+        &self.control
     }
 
     /// The reason in the peer's Close; empty before it.
@@ -478,7 +477,7 @@ impl Decoder {
             Some(Opcode::Text) => Kind::Text,
             Some(Opcode::Binary) => Kind::Binary,
             Some(opcode) if opcode.is_control() => {
-                self.control_size = 0;
+                self.control.clear();
                 self.stage = Stage::Control(opcode);
                 return Ok(());
             }
@@ -629,8 +628,10 @@ impl Decoder {
         let remaining = self.remaining as usize;
         let here = &input[*position..];
         let here = &here[..here.len().min(remaining)];
-        self.control[self.control_size..][..here.len()].copy_from_slice(here);
-        self.control_size += here.len();
+        if self.control.capacity() == 0 {
+            self.control.reserve_exact(CONTROL_SIZE_MAX);
+        }
+        self.control.extend_from_slice(here);
         self.remaining -= here.len() as u64;
         *position += here.len();
         if self.remaining > 0 {

@@ -198,7 +198,7 @@ struct Claim<'a> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        let callbacks = &self.stream.callbacks;
+        let callbacks = &self.stream.callbacks();
         let mut registered = callbacks.registered();
         registered.running = None;
         let delivery = &mut registered.delivery;
@@ -212,10 +212,15 @@ impl Drop for Claim<'_> {
 }
 
 impl Stream {
+    /// Made when the program asks for something, or frees the stream.
+    fn callbacks(&self) -> &Callbacks {
+        self.callbacks.get_or_init(Box::default)
+    }
+
     /// Changes the registrations and what they wait for, then lets the internal thread look.
     fn register(&self, change: impl FnOnce(&mut Registered)) -> Status {
         let _inside = self.inside();
-        let mut registered = self.callbacks.registered();
+        let mut registered = self.callbacks().registered();
         if registered.is_freed {
             return Status::State;
         }
@@ -234,14 +239,14 @@ impl Stream {
 
     /// Lets the internal thread look at the callbacks: one request is on its way at a time, whatever happens meanwhile.
     pub(super) fn post_callbacks(&self) {
-        if !self.callbacks.is_posted.swap(true, Ordering::AcqRel) {
+        if !self.callbacks().is_posted.swap(true, Ordering::AcqRel) {
             self.runtime.call_back(self.key);
         }
     }
 
     /// The request has come: what happens from now on needs another.
     pub(super) fn take_post(&self) {
-        self.callbacks.is_posted.swap(false, Ordering::AcqRel);
+        self.callbacks().is_posted.swap(false, Ordering::AcqRel);
     }
 
     /// Says what the callbacks wait for.
@@ -276,14 +281,14 @@ impl Stream {
             old = std::mem::replace(&mut registered.event, event);
             running = registered.running_of(Kind::Event);
         });
-        self.callbacks.outwait(running);
+        self.callbacks().outwait(running);
         status
     }
 
     /// `wsstream_on_message`. Once this has returned on another thread the old one does not run.
     pub fn on_message(&self, callback: Option<MessageCallback>) -> Status {
         let _inside = self.inside();
-        let mut registered = self.callbacks.registered();
+        let mut registered = self.callbacks().registered();
         if registered.is_freed {
             return Status::State;
         }
@@ -307,7 +312,7 @@ impl Stream {
         let running = registered.running_of(Kind::Message);
         self.stand(registered);
         self.post_callbacks();
-        self.callbacks.outwait(running);
+        self.callbacks().outwait(running);
         if was_set && !is_set {
             self.read.rise();
         }
@@ -326,12 +331,12 @@ impl Stream {
 
     /// Whether the program waits to be told that the stream was freed.
     pub(super) fn has_freed_callbacks(&self) -> bool {
-        !self.callbacks.registered().freed.is_empty()
+        self.callbacks.get().is_some_and(|callbacks| !callbacks.registered().freed.is_empty())
     }
 
     /// No callback begins from now on but those of `on_freed`; waits for one that runs on another thread.
     pub(super) fn free_callbacks(&self) {
-        let mut registered = self.callbacks.registered();
+        let mut registered = self.callbacks().registered();
         registered.is_freed = true;
         let freed = std::mem::take(&mut registered.freed);
         let running = registered.running;
@@ -345,14 +350,14 @@ impl Stream {
             self.read.rise();
         }
         drop(registered);
-        self.callbacks.outwait(running);
+        self.callbacks().outwait(running);
         drop(never_run);
     }
 
     /// Whether a message callback waits for messages, and none runs.
     pub(super) fn is_delivering(&self) -> bool {
         self.waiters.is_calling(READABLE) && {
-            let registered = self.callbacks.registered();
+            let registered = self.callbacks().registered();
             registered.delivery.waits() && registered.running.is_none()
         }
     }
@@ -362,7 +367,7 @@ impl Stream {
         self.run_log();
         for _ in 0..CALLBACKS_MAX {
             let Some(due) = self.next_due() else { return };
-            let _running = Running(&self.callbacks);
+            let _running = Running(self.callbacks());
             call_program(&IN_CALLBACK, || match due {
                 Due::Opened(callback, status) => callback(self, status),
                 Due::Event(callback, events) => callback(self, events),
@@ -384,7 +389,7 @@ impl Stream {
                 call_program(&IN_LOG, || log.call(level, &text));
             }
         }
-        let freed = std::mem::take(&mut self.callbacks.registered().freed);
+        let freed = std::mem::take(&mut self.callbacks().registered().freed);
         for callback in freed {
             call_program(&IN_CALLBACK, callback);
         }
@@ -392,7 +397,7 @@ impl Stream {
 
     fn next_due(&self) -> Option<Due> {
         loop {
-            let mut registered = self.callbacks.registered();
+            let mut registered = self.callbacks().registered();
             if registered.is_freed || self.is_freed() {
                 return None;
             }
@@ -417,7 +422,7 @@ impl Stream {
                 if let Some(due) = self.due_event() {
                     return Some(due);
                 }
-                registered = self.callbacks.registered();
+                registered = self.callbacks().registered();
             }
             let is_told = !registered.delivery.is_set || registered.delivery.is_over;
             if registered.is_freed || !is_told || self.closed.info().is_none() {
@@ -447,12 +452,12 @@ impl Stream {
 
     /// The event callback, where one of its events holds.
     fn due_event(&self) -> Option<Due> {
-        let events = self.callbacks.registered().event.as_ref().map(|(events, _)| *events)?;
+        let events = self.callbacks().registered().event.as_ref().map(|(events, _)| *events)?;
         let holding = self.look(events);
         if holding == 0 {
             return None;
         }
-        let registered = self.callbacks.registered();
+        let registered = self.callbacks().registered();
         let take = |registered: &mut Registered| {
             // Another one may have been set meanwhile.
             registered.event.take_if(|(asked, _)| *asked & holding != 0)
@@ -483,7 +488,7 @@ impl Stream {
     /// Gives the message callback its next message, and again; false: it waits for one, or for its turn.
     fn deliver(&self) -> bool {
         for turn in 0..DELIVERIES_MAX {
-            let mut registered = self.callbacks.registered();
+            let mut registered = self.callbacks().registered();
             if !registered.delivery.waits() {
                 return true;
             }
@@ -529,7 +534,7 @@ impl Stream {
             self.post_callbacks();
         }
         if let Some(taken) = next.take() {
-            let mut registered = self.callbacks.registered();
+            let mut registered = self.callbacks().registered();
             let delivery = &registered.delivery;
             let is_its = delivery.is_set && delivery.generation == generation && !self.is_freed();
             // What opens the stream may bring the first message with it.

@@ -37,15 +37,15 @@ pub(super) struct Control {
     /// Our Close, due and not framed.
     pub close: Option<CloseRequest>,
     /// The connection is to fail, with a Close of that code if it can go out without waiting.
-    pub failing: Option<(Ending, Option<u16>)>,
+    pub failing: Option<Box<(Ending, Option<u16>)>>,
     /// The peer's Close.
     pub peer_close: Option<(Option<u16>, String)>,
     /// The code in the Close that was given to the system.
     pub sent_code: u16,
     /// The upgrade is refused, as its status line says, and the header has not ended.
-    pub refused: Option<Ending>,
+    pub refused: Option<Box<Ending>>,
     /// Why the socket took no bytes; the end that a reader meets is that one's.
-    pub send_failed: Option<Ending>,
+    pub send_failed: Option<Box<Ending>>,
     pub initiator: Initiator,
     /// The closing handshake has begun, from either side.
     pub is_closing: bool,
@@ -101,7 +101,7 @@ impl Control {
 
     /// Why the connection broke, if it did: `error` is what a receive was told.
     pub fn take_broken(&mut self, error: Option<&std::io::Error>) -> Option<Ending> {
-        match (self.send_failed.take(), error) {
+        match (self.send_failed.take().map(|ending| *ending), error) {
             // That only says that the connection was broken before, and the system tells each reason once.
             (Some(sending), Some(error)) if sending.os_error == libc::EPIPE => Some(Ending::broken(error)),
             (None, Some(error)) => Some(Ending::broken(error)),
@@ -217,7 +217,7 @@ impl Stream {
             _ => {}
         }
         if control.failing.is_none() {
-            control.failing = Some((ending, close_code));
+            control.failing = Some(Box::new((ending, close_code)));
         }
         drop(control);
         self.serve_posted();
@@ -241,7 +241,7 @@ impl Stream {
     pub(super) fn settle(&self, control: &mut Control, ending: Option<Ending>, linger: bool) {
         let phase = if control.is_closing { Phase::Closing } else { control.phase };
         let clean = ending.is_none();
-        let ending = match (ending, control.failing.take()) {
+        let ending = match (ending, control.failing.take().map(|failing| *failing)) {
             // What failed first is the cause, also where the thread that has the write word has not come to it.
             (Some(_), Some((first, _))) => first,
             (Some(ending), None) => ending,
@@ -347,7 +347,7 @@ impl Stream {
             (State::Connecting, Action::SettleUnclean) => {
                 self.runtime.give_up(self.key);
                 let timed_out = || Ending::new(Cause::Timeout, "The open timeout ran out.");
-                let ending = control.refused.take().unwrap_or_else(timed_out);
+                let ending = control.refused.take().map_or_else(timed_out, |ending| *ending);
                 self.settle(control, Some(ending), false);
             }
             (_, Action::SettleUnclean) => {

@@ -15,6 +15,7 @@ mod drive;
 #[cfg(feature = "dump")]
 mod dump;
 mod ending;
+mod fields;
 mod keepalive;
 pub mod log;
 mod looking;
@@ -61,6 +62,7 @@ use callbacks::Callbacks;
 use close_info::Ending;
 use closed::Closed;
 use control::Control;
+use fields::Fields;
 use log::Log;
 use opening::{Opened, Security};
 use options::Limits;
@@ -112,24 +114,25 @@ pub struct Stream {
     runtime: Arc<Runtime>,
     // Cold: waiting, opening, closing.
     waiters: Waiters,
-    callbacks: Callbacks,
+    /// Made when the program asks for one.
+    callbacks: OnceLock<Box<Callbacks>>,
     /// Made when the program asks for the descriptor.
     readiness: OnceLock<Readiness>,
     control: Mutex<Control>,
     closed: Closed,
     opened: OnceLock<Opened>,
     /// The fields of the HTTP response.
-    response: OnceLock<Vec<(String, CString)>>,
+    response: OnceLock<Fields>,
     write_end: OnceLock<Status>,
     /// Calls inside beside those that hold a word or a seat of one.
     inside: AtomicUsize,
     /// The opening handshake, until it is sent.
     request: Mutex<Vec<u8>>,
-    security: Option<Security>,
+    security: Option<Box<Security>>,
     /// The connection, for as long as somebody uses it.
     transport: OnceLock<Weak<Transport>>,
     url: CString,
-    log: Option<Log>,
+    log: Option<Box<Log>>,
     /// Each message is logged, so none takes the short way.
     is_traced: bool,
     /// What the owner of the read word has counted, for anybody.
@@ -182,7 +185,7 @@ impl Stream {
             key: runtime.new_key(),
             runtime,
             waiters: Waiters::default(),
-            callbacks: Callbacks::default(),
+            callbacks: OnceLock::new(),
             readiness: OnceLock::new(),
             control: Mutex::new(control),
             closed: Closed::default(),
@@ -273,8 +276,8 @@ impl Stream {
         self.read.load() & read_word::OWNER == 0
             && self.write.load() & write_word::LOCKED == 0
             && self.waiters.is_intact()
-            && self.callbacks.is_intact()
-            && self.log.as_ref().is_none_or(Log::is_intact)
+            && self.callbacks.get().is_none_or(|callbacks| callbacks.is_intact())
+            && self.log.as_deref().is_none_or(Log::is_intact)
             && self.control.try_lock().is_ok()
             && self.request.try_lock().is_ok()
             && self.noted.try_lock().is_ok()
@@ -299,20 +302,18 @@ impl Stream {
 
     /// The sub-protocol, "" until opened and where there is none.
     pub fn protocol(&self) -> &CStr {
-        self.opened.get().map_or(c"", |opened| &opened.protocol)
+        self.opened.get().and_then(|opened| opened.protocol.as_deref()).unwrap_or(c"")
     }
 
     /// The extensions in use, "" until opened and where there are none.
     pub fn extensions(&self) -> &CStr {
-        self.opened.get().map_or(c"", |opened| &opened.extensions)
+        self.opened.get().and_then(|opened| opened.extensions.as_deref()).unwrap_or(c"")
     }
 
     /// The index-th value of a field of the HTTP response, as it came but for bytes that are U+0000; None where there
     /// is none.
     pub fn response_header(&self, name: &str, index: usize) -> Option<&CStr> {
-        let fields = self.response.get()?;
-        let named = fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
-        named.map(|(_, value)| value.as_c_str()).nth(index)
+        self.response.get()?.value(name, index)
     }
 
     /// How it ended, once it has.

@@ -2,6 +2,7 @@
 
 use super::compression::Compression;
 use super::control::Control;
+use super::fields::Fields;
 use super::log::Log;
 use super::options::Options;
 use super::pump::Goal;
@@ -31,8 +32,10 @@ use std::sync::{Arc, PoisonError};
 /// What is known of an accepted handshake.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub protocol: CString,
-    pub extensions: CString,
+    /// None where there is none.
+    pub protocol: Option<CString>,
+    /// The same.
+    pub extensions: Option<CString>,
 }
 
 /// Whether the system had no descriptor, memory or thread for it.
@@ -137,8 +140,8 @@ impl Stream {
             Control::new(after_ms(limits.open_timeout_ms)),
             request,
         );
-        stream.log = options.log().map(Log::new);
-        stream.security = security;
+        stream.log = options.log().map(Log::new).map(Box::new);
+        stream.security = security.map(Box::new);
         stream.is_traced = stream.has_trace();
         let stream = Arc::new(stream);
         #[cfg(feature = "dump")]
@@ -223,7 +226,7 @@ impl Stream {
     /// Makes a socket the stream's own and sends what can be sent. One that `who` has begun to connect may not be connected
     /// yet: then it takes nothing, and says what comes of it like one that breaks.
     fn attach(&self, socket: OwnedFd, who: u64) {
-        let transport = match &self.security {
+        let transport = match self.security.as_deref() {
             Some(Security { config, server_name }) => Transport::secure(socket, config, server_name.clone()),
             None => Transport::new(socket),
         };
@@ -320,7 +323,7 @@ impl Stream {
     pub(super) fn pump_opening(&self, side: &mut ReadSide) -> bool {
         match side.read_opening() {
             None | Some(Progress::Starved) => {
-                if side.opening.as_ref().is_some_and(ResponseReader::is_refused) {
+                if side.opening.as_ref().is_some_and(|opening| opening.is_refused()) {
                     self.note_refused(side);
                 }
                 false
@@ -344,7 +347,8 @@ impl Stream {
     fn note_refused(&self, side: &ReadSide) {
         let mut control = self.control();
         if control.refused.is_none() {
-            control.refused = side.opening.as_ref().map(|opening| Ending::refused(opening.refusal()));
+            let refused = |opening: &ResponseReader| Box::new(Ending::refused(opening.refusal()));
+            control.refused = side.opening.as_deref().map(refused);
         }
     }
 
@@ -352,7 +356,7 @@ impl Stream {
     fn agree(&self, side: &mut ReadSide, agreement: &Agreement) {
         side.decoder.agree(agreement);
         let mut locked = Locked::new(self, self.lock_write(), false);
-        locked.side().compression = Compression::agreed(agreement, &self.limits);
+        locked.side().compression = Compression::agreed(agreement, &self.limits).map(Box::new);
         locked.unlock(false);
     }
 
@@ -369,8 +373,8 @@ impl Stream {
         // Before the latch: who finds it set writes at once.
         self.read.open();
         self.write.open();
-        let opened =
-            Opened { protocol: c_string(response.protocol), extensions: c_string(response.extensions) };
+        let kept = |text: String| (!text.is_empty()).then(|| c_string(text));
+        let opened = Opened { protocol: kept(response.protocol), extensions: kept(response.extensions) };
         let _ = self.opened.set(opened);
         drop(control);
         self.log(log::INFO, || "open".to_owned());
@@ -379,9 +383,7 @@ impl Stream {
 
     /// Keeps the fields for `response_header`.
     fn keep_response(&self, headers: Vec<(String, Vec<u8>)>) {
-        // RFC 9110 §5.5: a value has no U+0000; httparse lets none through.
-        let field = |(name, value)| (name, CString::new(value).unwrap_or_default());
-        let _ = self.response.set(headers.into_iter().map(field).collect());
+        let _ = self.response.set(Fields::new(&headers));
     }
 
     fn handle_refused(&self, mut refusal: Refusal) {
@@ -391,7 +393,7 @@ impl Stream {
 
     /// TCP ended before the handshake was accepted (by the owner of the read word).
     pub(super) fn handle_opening_ended(&self, side: &mut ReadSide, error: Option<&std::io::Error>) {
-        let refusal = side.opening.as_mut().map(ResponseReader::end);
+        let refusal = side.opening.as_deref_mut().map(ResponseReader::end);
         let (has_sent, broken) = {
             let mut control = self.control();
             let has_sent = control.send_failed.is_none();

@@ -118,7 +118,7 @@ pub(super) enum Decoded {
 pub(super) struct ReadSide {
     pub transport: Option<Arc<Transport>>,
     /// Until the opening handshake is done.
-    pub opening: Option<ResponseReader>,
+    pub opening: Option<Box<ResponseReader>>,
     pub decoder: Decoder,
     chunk: Option<Chunk>,
     /// What of the chunk is decoded.
@@ -156,7 +156,7 @@ impl ReadSide {
     pub fn new(opening: ResponseReader, max_message_size: u64) -> Self {
         Self {
             transport: None,
-            opening: Some(opening),
+            opening: Some(Box::new(opening)),
             decoder: Decoder::new(max_message_size),
             chunk: None,
             start: 0,

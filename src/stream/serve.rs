@@ -63,7 +63,7 @@ impl<'a> Locked<'a> {
             }
             if let (Some(error), false) = (&held.broken, held.is_broken_told) {
                 // Before the word is let go: the reader may meet the end at once, and this says why.
-                stream.control().send_failed.get_or_insert(Ending::broken(error));
+                stream.control().send_failed.get_or_insert_with(|| Box::new(Ending::broken(error)));
                 is_broken = true;
                 held.is_broken_told = true;
                 transport = held.transport.clone();
@@ -144,7 +144,7 @@ impl Stream {
                 side.transport.as_ref().is_some_and(|transport| transport.is_secure()),
             );
         }
-        if let Some((ending, code)) = control.failing.take() {
+        if let Some((ending, code)) = control.failing.take().map(|failing| *failing) {
             if !side.in_frame && side.leftover() == 0 && side.close_framed.is_none() {
                 self.frame_pongs(side, &mut control);
             }

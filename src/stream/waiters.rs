@@ -96,6 +96,10 @@ impl Waiters {
             list.pending &= !asked;
             return Err(NoSleep::Interrupted);
         }
+        if list.waiters.capacity() == 0 {
+            // Mostly there is one.
+            list.waiters.reserve_exact(1);
+        }
         list.waiters.push(Waiter { wake: Arc::clone(&wake), events, asked, interrupted: false });
         Ok(Ticket(wake))
     }

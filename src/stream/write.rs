@@ -231,7 +231,7 @@ impl Stream {
         }
         let frames = side.outgoing.accept(accepted);
         let compressed = side.is_compressing.then(Vec::new);
-        if side.is_compressing && side.compression.as_ref().is_some_and(Compression::is_idle) {
+        if side.is_compressing && side.compression.as_deref().is_some_and(Compression::is_idle) {
             self.note_compressor();
         }
         side.sent.messages += u64::from(part.fin);

@@ -37,10 +37,11 @@ pub(super) struct WriteSide {
     /// Bytes that TLS has made of what was framed, and the socket has not taken.
     sealed: usize,
     pub sent: Given,
-    masks: Masks,
+    /// One, or none while the stream is idle.
+    masks: Vec<Masks>,
     pub outgoing: Outgoing,
     /// permessage-deflate, where it was agreed; a write call takes it along while it compresses without the lock.
-    pub compression: Option<Compression>,
+    pub compression: Option<Box<Compression>>,
     /// The message that is open is compressed.
     pub is_compressing: bool,
     /// Between the header of a frame and the end of its payload: nothing else may be framed.
@@ -119,9 +120,25 @@ impl WriteSide {
 
     /// Begins a frame with a mask of its own.
     fn frame_as(&mut self, header: Header) -> Result<[u8; 4], Refused> {
-        let mask = self.masks.next(sys::generation()).map_err(|_| Refused)?;
+        let mask = self.next_mask()?;
         self.begin_frame(&Header { mask, ..header })?;
         Ok(mask)
+    }
+
+    #[inline]
+    fn next_mask(&mut self) -> Result<[u8; 4], Refused> {
+        if let Some(masks) = self.masks.first_mut() {
+            return masks.next(sys::generation()).map_err(|_| Refused);
+        }
+        self.begin_masks()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_masks(&mut self) -> Result<[u8; 4], Refused> {
+        self.masks.try_reserve_exact(1).map_err(|_| Refused)?;
+        self.masks.push(Masks::new());
+        self.next_mask()
     }
 
     /// Appends a header.
@@ -144,7 +161,7 @@ impl WriteSide {
     /// Frames a whole small message.
     #[inline(always)]
     pub fn frame_message(&mut self, kind: Kind, data: &[u8]) -> Result<(), Refused> {
-        let mask = self.masks.next(sys::generation()).map_err(|_| Refused)?;
+        let mask = self.next_mask()?;
         let payload_size = data.len() as u64;
         let header = Header { fin: true, rsv1: false, opcode: kind.into(), mask, payload_size };
         if header.is_short() {
@@ -251,6 +268,7 @@ impl WriteSide {
             self.out = Vec::new();
             self.head = 0;
         }
+        self.masks = Vec::new();
         if let Some(transport) = &self.transport {
             transport.release_memory();
         }
