@@ -14,6 +14,8 @@ class Row:
     text: int = 0
     # The clients that take part; all where it is empty.
     only: tuple = ()
+    # Where it is not the one of the work.
+    path: str = ""
 
     def value(self, result):
         if self.figure == "latency":
@@ -44,6 +46,11 @@ def looking():
     both = ("limit", "wsstream")
     yield Row("echo 16 B, looking for 50 µs", "echo", {"size": 16, "spin": 50}, only=both)
     yield Row("echo 16 B, looking for 50 µs, median", "echo", {"size": 16, "spin": 50}, "latency", only=both)
+    ours = ("wsstream",)
+    yield Row("echo 16 B, never looking", "echo", {"size": 16, "spin": 0}, only=ours)
+    yield Row("echo 16 B, never looking, median", "echo", {"size": 16, "spin": 0}, "latency", only=ours)
+    yield Row("echo 16 B a millisecond later", "echo", {"size": 16}, only=ours, path="/late")
+    yield Row("echo 16 B a millisecond later, never looking", "echo", {"size": 16, "spin": 0}, only=ours, path="/late")
 
 
 def secure():

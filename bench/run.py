@@ -66,7 +66,7 @@ class Bench:
             arguments["ca"] = self.certificate
         if row.text:
             arguments["payload"] = self.payload(row.text)
-        command = [program(client), row.work, self.secure if row.secure else self.plain]
+        command = [program(client), row.work, (self.secure if row.secure else self.plain) + row.path]
         command += [f"{key}={value}" for key, value in arguments.items()]
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_MAX, preexec_fn=pinned(self.cores[0]))
         if done.returncode == UNSUPPORTED:

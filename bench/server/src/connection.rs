@@ -14,6 +14,9 @@ const BLOCK_SIZE: usize = 1 << 20;
 /// What is not sent keeps the server from receiving more.
 const OUTPUT_MAX: usize = 1 << 23;
 
+/// How much later a late echo goes out.
+const LATENESS: std::time::Duration = std::time::Duration::from_millis(1);
+
 const OPCODE: u8 = 0x0F;
 const FIN: u8 = 0x80;
 const CLOSE: u8 = 0x8;
@@ -31,6 +34,8 @@ pub struct Connection {
 enum Work {
     Handshake,
     Echo,
+    /// The same, `LATENESS` later.
+    Late,
     /// The first message comes back so often.
     Flood(u64),
     /// So many messages are swallowed.
@@ -139,6 +144,7 @@ fn work_of(path: &str) -> Work {
     match path {
         _ if path.starts_with("/flood") => Work::Flood(count),
         _ if path.starts_with("/sink") => Work::Sink(count),
+        _ if path.starts_with("/late") => Work::Late,
         _ => Work::Echo,
     }
 }
@@ -158,13 +164,13 @@ impl Session {
         match piece {
             Piece::Begin(first, size) => {
                 self.first = first;
-                if !is_control(first) && matches!(self.work, Work::Echo) {
+                if !is_control(first) && matches!(self.work, Work::Echo | Work::Late) {
                     push_header(&mut self.out, first, size);
                 }
             }
             Piece::Payload(payload) => match self.work {
                 _ if is_control(self.first) => self.kept.extend_from_slice(payload),
-                Work::Echo => self.out.extend_from_slice(payload),
+                Work::Echo | Work::Late => self.out.extend_from_slice(payload),
                 Work::Flood(_) => self.kept.extend_from_slice(payload),
                 Work::Sink(_) | Work::Handshake => {}
             },
@@ -191,6 +197,8 @@ impl Session {
     fn end_frame(&mut self) {
         let is_last = self.first & FIN != 0;
         match &mut self.work {
+            // It serves nobody else meanwhile.
+            Work::Late => std::thread::sleep(LATENESS),
             Work::Flood(count) => {
                 self.repeats = *count;
                 let mut frame = Vec::new();
