@@ -535,3 +535,19 @@ fn free_behind_the_end_of_the_connection_sends_nothing() {
         assert_eq!(rest_of(&mut connection), b"");
     });
 }
+
+/// A second passes from the peer's Close on until TCP is given up: whoever waits meanwhile has its own time.
+#[test]
+fn a_wait_for_the_end_keeps_its_time_where_the_peers_close_came_first_and_nothing_more_is_wanted() {
+    let keeps_its_time = || {
+        let (stream, mut connection) = connected();
+        connection.send(&frame(0x88, &[0x03, 0xe8]));
+        assert_eq!(connection.receive().expect("the answer").first, 0x88);
+        assert_eq!(calls::cancel(&stream, support::NO_CODE, ""), Status::Ok);
+        let is_in_time = stream.wait_closed(10).0 == Status::Again;
+        drop(connection);
+        assert!(stream.wait_closed(FOREVER).0 != Status::Again);
+        is_in_time
+    };
+    assert!((0..5).any(|_| keeps_its_time()));
+}

@@ -276,6 +276,7 @@ impl Stream {
             return Status::Argument;
         }
         let _inside = self.inside();
+        self.hand_over();
         let (mut old, mut running) = (None, None);
         let status = self.register(|registered| {
             old = std::mem::replace(&mut registered.event, event);

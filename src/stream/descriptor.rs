@@ -81,6 +81,10 @@ impl Stream {
         result.map_err(|_| Status::Resource)?;
         if is_changed {
             self.quieten(readiness);
+            if self.waiters.watched() & RECEIVED == 0 {
+                // The program waits for what it does not drive towards.
+                self.hand_over();
+            }
         }
         Ok(())
     }

@@ -225,17 +225,19 @@ impl Stream {
     fn reap(&self) -> Wanted {
         let until = self.control().linger_until;
         let is_lingering = until.is_some_and(|until| Instant::now() < until);
-        let Ok(mut held) = self.read.own(INTERNAL) else {
+        let Ok(held) = self.read.own(INTERNAL) else {
             // Whoever has it leaves soon, as the stream has ended, and asks for this again.
             return Wanted::Nothing;
         };
-        if is_lingering && let_pass(&mut held) {
-            Driving::new(self, held, false).leave_as(true, false);
+        let mut driving = Driving::new(self, held, false);
+        if is_lingering && let_pass(driving.side()) {
+            driving.leave_as(true, false);
             return Wanted::Watch(Interest { read: true, write: false });
         }
         self.control().linger_until = None;
-        self.let_socket_go(&mut held);
-        Driving::new(self, held, false).leave();
+        self.let_socket_go(driving.side());
+        self.read.forget();
+        driving.leave();
         Wanted::LetGo
     }
 

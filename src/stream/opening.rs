@@ -262,6 +262,8 @@ impl Stream {
         side.is_traced = self.is_traced;
         side.awaits_security = true;
         side.transport = Some(Arc::clone(&transport));
+        // Before anything is sent: what the socket does not take is watched for only where there is one.
+        self.read.attach();
         let mut locked = Locked::new(self, self.lock_write(), false);
         locked.side().is_connecting = who == CALLER;
         locked.side().transport = Some(transport);
@@ -271,7 +273,6 @@ impl Stream {
         }
         locked.unlock(false);
         self.see_to_security(side);
-        self.read.attach();
         if who == INTERNAL {
             driving.leave_as(true, false);
         } else {
@@ -394,6 +395,10 @@ impl Stream {
     /// TCP ended before the handshake was accepted (by the owner of the read word).
     pub(super) fn handle_opening_ended(&self, side: &mut ReadSide, error: Option<&std::io::Error>) {
         let refusal = side.opening.as_deref_mut().map(ResponseReader::end);
+        if error.is_none_or(|error| error.raw_os_error().is_none()) {
+            // The system tells a reason once, and may have told it to who has the write word.
+            Locked::new(self, self.lock_write(), false).unlock(false);
+        }
         let (has_sent, broken) = {
             let mut control = self.control();
             let has_sent = control.send_failed.is_none();
@@ -401,7 +406,7 @@ impl Stream {
             // Only a connection that was established is reset, or ended.
             let is_established = broken
                 .as_ref()
-                .is_none_or(|broken| matches!(broken.os_error, libc::ECONNRESET | libc::EPIPE));
+                .is_none_or(|broken| matches!(broken.os_error, 0 | libc::ECONNRESET | libc::EPIPE));
             if is_established {
                 self.note_connected(&mut control, side.is_secure);
             }

@@ -65,12 +65,14 @@ impl<'a> Driving<'a> {
 
     /// Leaves. `armed`: the internal thread is about to watch the socket, only for errors where `throttled`.
     pub fn leave_as(mut self, armed: bool, throttled: bool) {
-        let Some(mut held) = self.held.take() else { return };
         let stream = self.stream;
         let _inside = stream.inside();
-        if !armed && stream.closed.info().is_some() {
-            stream.let_socket_go(&mut held);
+        if let Some(held) = &mut self.held {
+            if !armed && stream.closed.info().is_some() {
+                stream.let_socket_go(held);
+            }
         }
+        let Some(mut held) = self.held.take() else { return };
         if stream.read.load() & CANCELLED != 0 {
             held.clear_queue();
         }
@@ -511,7 +513,7 @@ impl Stream {
             descriptor: sys::poll_fd(transport.descriptor(), true, false),
             looking: &mut side.looking,
         });
-        let discards = side.is_discarding;
+        let discards = side.is_discarding || side.is_over;
         // Who waits for the end goes on waiting where the program wants no further message.
         let stops = if events == CLOSED { ENDED | FREED } else { CANCELLED | ENDED | FREED };
         let slept = self.wait_for(events, events | READABLE | CLOSED, socket, deadline, || {

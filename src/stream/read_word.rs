@@ -201,6 +201,11 @@ impl<T> ReadWord<T> {
         self.seat.set(WATCHED) & DETACHED == 0
     }
 
+    /// The internal thread lets go of the socket in the poller; who leaves after this need not ask for it.
+    pub fn forget(&self) {
+        self.seat.clear(WATCHED);
+    }
+
     /// The read call leaves with ownership and seat where nothing is left to do for anybody; else it keeps them and
     /// has to `leave`. Nothing of the stream may be touched after it has left so.
     #[inline]
@@ -260,9 +265,6 @@ fn after_leave(word: u64, leave: Leave) -> u64 {
     }
     if leave.detached {
         new |= DETACHED;
-        if word & OWNER == INTERNAL {
-            new &= !WATCHED;
-        }
     }
     let watched = if leave.pending && new & THROTTLED == 0 { LINGER } else { ARMED | LINGER };
     if new & (watched | DETACHED) == 0 {

@@ -231,7 +231,7 @@ fn leaves(who: u64, before: u64, leave: Leave) {
         | bit(ARMED, armed)
         | bit(LINGER, linger)
         | bit(DETACHED, detached)
-        | bit(WATCHED, (has(WATCHED) || leave.armed) && (who == CALLER || !leave.detached))
+        | bit(WATCHED, has(WATCHED) || leave.armed)
         | before & (CANCELLED | FREED | ENDED | CONNECTING | DISCARD | DESCRIPTOR);
     assert_eq!(word.load() & (COUNT - 1), after, "{before:b} {leave:?}");
     assert_eq!(word.load() / COUNT, COUNTED / COUNT + 1);

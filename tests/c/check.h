@@ -139,6 +139,14 @@ static inline wsstream *check_open(const char *path) {
   return stream;
 }
 
+/* An open stream on which this thread has slept: on its first sleep it gets a descriptor of its own. */
+static inline wsstream *check_open_and_sleep(const char *path) {
+  wsstream *stream = check_open(path);
+  uint32_t events;
+  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_poll(stream, WSSTREAM_READABLE, 1, &events));
+  return stream;
+}
+
 /* Reads one message, which the caller releases. */
 static inline wsstream_message check_read(wsstream *stream) {
   wsstream_message message;

@@ -170,7 +170,7 @@ static void a_ping_at_the_mark_is_looked_at_again_when_the_program_has_read(void
   enum { COUNT = 100 };
   char frames[3 * COUNT];
   struct peer peer;
-  wsstream *stream = open_with(&peer, 800, 150, 1000);
+  wsstream *stream = open_with(&peer, 800, 1000, 1000);
   struct peer_frame frame;
   wsstream_message message;
   uint32_t events;
@@ -180,7 +180,7 @@ static void a_ping_at_the_mark_is_looked_at_again_when_the_program_has_read(void
   CHECK_OK(wsstream_poll(stream, WSSTREAM_READABLE, SOON, &events));
   peer_receive_frame(&peer, &frame);
   CHECK_NUMBER(PEER_PING, frame.first);
-  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_wait_closed(stream, 900, NULL));
+  CHECK_STATUS(WSSTREAM_AGAIN, wsstream_wait_closed(stream, 1200, NULL));
   for (i = 0; i < COUNT; i++) {
     CHECK_OK(wsstream_read(stream, SOON, &message));
     wsstream_message_release(&message);

@@ -584,7 +584,7 @@ int main(void) {
   first_seed = given_seed != NULL ? strtoull(given_seed, NULL, 10) : (uint64_t)now.tv_nsec;
   if (given_steps != NULL) steps = atoi(given_steps);
   printf("WSSTREAM_TEST_SEED=%" PRIu64 " WSSTREAM_TEST_STEPS=%d\n", first_seed, steps);
-  wsstream_free(check_open("/echo"));
+  wsstream_free(check_open_and_sleep("/echo"));
   before = stop_library();
   STORE(&check_claim, "random calls");
   play();

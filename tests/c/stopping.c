@@ -7,7 +7,7 @@
 #include <sched.h>
 
 static void use_a_stream(void) {
-  wsstream *stream = check_open("/echo");
+  wsstream *stream = check_open_and_sleep("/echo");
   check_echo(stream);
   CHECK_OK(wsstream_close(stream, 1000, NULL, 0));
   CHECK_CLOSED_AND_FREE(stream, 1000, "");

@@ -90,7 +90,7 @@ static void *keep_a_stream_of_another_thread(void *stream) {
 static void calls_work_in_the_destructors_of_a_thread(void) {
   const int before = tally_count(&noticed);
   int i, descriptors;
-  close_and_free(check_open("/echo"));
+  close_and_free(check_open_and_sleep("/echo"));
   CHECK_NUMBER(0, pthread_key_create(&key, end_the_stream_of_the_thread));
   descriptors = self_descriptor_count();
   for (i = 0; i < 10; i++) check_join(check_thread(keep_a_stream_for_the_end, NULL));

@@ -198,6 +198,7 @@ impl Stream {
         }
         self.control().lingers = false;
         self.let_socket_go(&mut held);
+        self.read.forget();
         Driving::new(self, held, false).leave();
         Wanted::LetGo
     }
@@ -226,11 +227,11 @@ impl Stream {
             return;
         }
         driving.side().transport = Some(Transport);
+        self.read.attach();
         self.attach_socket(&mut self.control());
         let mut locked = Locked::new(self, self.lock_write(), false);
         locked.side().transport = Some(Transport);
         locked.unlock(false);
-        self.read.attach();
         driving.leave_as(true, false);
     }
 }

@@ -419,7 +419,7 @@ impl Stream {
         // A turn may have ended before the input: then no sleep, but a look at `interrupt`.
         let has_input = !side.input.is_empty() && !self.has(Bug::TurnSleeps);
         let socket = Interest { read: side.transport.is_some(), write: false };
-        let discards = side.is_discarding;
+        let discards = side.is_discarding || side.is_over;
         // Who waits for the end goes on waiting where the program wants no further message.
         let stops = if events == CLOSED { ENDED | FREED } else { CANCELLED | ENDED | FREED };
         let slept = self.wait_for(place, events, events | READABLE | CLOSED, socket, || {
