@@ -78,14 +78,20 @@ fn asleep(task: &str) -> Option<String> {
 
 /// How often the internal thread has gone to sleep, and its processor time in nanoseconds.
 pub fn cost_of_internal_thread() -> (u64, u64) {
-    let mut tasks = std::fs::read_dir("/proc/self/task").expect("Linux lists them");
     let read = |path: PathBuf| std::fs::read_to_string(path).expect("the thread lives");
-    let task = tasks
-        .find_map(|task| {
+    let find = || {
+        std::fs::read_dir("/proc/self/task").expect("Linux lists them").find_map(|task| {
             let path = task.expect("a thread").path();
             std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name == "wsstream\n").then_some(path)
         })
-        .expect("a stream was opened");
+    };
+    let mut task = None;
+    // A stream was opened, but the thread may not have run until now: it names itself.
+    super::until(|| {
+        task = find();
+        task.is_some()
+    });
+    let task = task.expect("it was found");
     let status = read(task.join("status"));
     let sleeps = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
     let time = read(task.join("schedstat"));
