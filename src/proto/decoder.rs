@@ -382,10 +382,13 @@ impl Decoder {
         (position, event)
     }
 
+    /// Whether a part of a message, or of a frame, has come.
+    pub fn is_within_message(&self) -> bool {
+        !matches!(self.stage, Stage::Header) || self.header_size > 0 || self.message.is_open
+    }
+
     fn open_short_way(&mut self) {
-        let is_between_messages =
-            matches!(self.stage, Stage::Header) && self.header_size == 0 && !self.message.is_open;
-        self.short_size_end = if is_between_messages && !self.is_discarding {
+        self.short_size_end = if !self.is_within_message() && !self.is_discarding {
             self.message_size_max.min(u64::from(SIZE_16) - 1) as u8 + 1
         } else {
             0

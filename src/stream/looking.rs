@@ -66,6 +66,11 @@ impl Looking {
         }
     }
 
+    /// A wait for the rest of a message, before which no thread looks: such waits are short, and say nothing of others.
+    pub fn note_piece(&mut self) {
+        (self.streak, self.misses) = (0, 0);
+    }
+
     /// Looking was enough. A stream that goes on like that is forgiven what was before.
     pub fn note_found(&mut self) {
         self.misses = 0;

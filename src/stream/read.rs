@@ -166,8 +166,8 @@ impl Patience {
 /// A socket to sleep on.
 pub(super) struct Socket<'l> {
     pub descriptor: sys::PollFd,
-    /// What this half's waits were like.
-    pub looking: &'l mut Looking,
+    /// What this half's waits were like; None: it is not to look.
+    pub looking: Option<&'l mut Looking>,
 }
 
 /// `poll` on a wake descriptor and a socket, after looking for a while where that pays. A failure of it ends as a look at
@@ -511,7 +511,13 @@ impl Stream {
         }
         let socket = side.transport.as_ref().map(|transport| Socket {
             descriptor: sys::poll_fd(transport.descriptor(), true, false),
-            looking: &mut side.looking,
+            looking: if side.decoder.is_within_message() {
+                // What comes in pieces comes cheaper in large ones.
+                side.looking.note_piece();
+                None
+            } else {
+                Some(&mut side.looking)
+            },
         });
         let discards = side.is_discarding || side.is_over;
         // Who waits for the end goes on waiting where the program wants no further message.
@@ -551,8 +557,10 @@ impl Stream {
             }
             Some(Socket { descriptor, looking }) => {
                 let mut descriptors = [wake, descriptor];
-                match self.limits.look {
-                    Some(bound) => look_and_sleep(&mut descriptors, timeout_ms, deadline, looking, bound),
+                match looking.zip(self.limits.look) {
+                    Some((looking, bound)) => {
+                        look_and_sleep(&mut descriptors, timeout_ms, deadline, looking, bound);
+                    }
                     None => {
                         let _ = sys::poll(&mut descriptors, timeout_ms);
                     }

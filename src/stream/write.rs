@@ -549,7 +549,7 @@ impl Stream {
         let seat = WriterSeat(self);
         let socket = transport.as_ref().map(|transport| Socket {
             descriptor: sys::poll_fd(transport.descriptor(), false, true),
-            looking: &mut looking,
+            looking: Some(&mut looking),
         });
         let slept = self.wait_for(WRITABLE, WRITABLE, socket, deadline, || {
             self.write.wait();

