@@ -33,7 +33,7 @@ test: ## every test
 	@scripts/prepare test
 	@scripts/side-by-side '$(MAKE) --no-print-directory test-rust' '$(MAKE) --no-print-directory programs'
 	@$(MAKE) --no-print-directory check-interface test-c
-	@scripts/side-by-side '$(MAKE) --no-print-directory autobahn-brief' '$(MAKE) --no-print-directory test-sanitized test-thread'
+	@scripts/side-by-side '$(MAKE) --no-print-directory autobahn' '$(MAKE) --no-print-directory test-sanitized test-thread'
 	@$(MAKE) --no-print-directory test-figures
 
 .PHONY: check
@@ -93,14 +93,6 @@ test-thread: ## the C programs and the library under ThreadSanitizer
 autobahn: ## the Autobahn test suite
 	@$(build_test)
 	@tests/autobahn/run.sh build/test/examples/autobahn_testee
-
-# Groups 12 and 13 send a thousand messages a case in 18 sizes and fragment sizes: six of each, from the least to the most.
-brief := [1-9].*,10.*,$(shell echo 1{2,3}.*.{1,4,7,10,13,16} | tr ' ' ,)
-
-.PHONY: autobahn-brief
-autobahn-brief: ## a third of its cases of compression and all others, as `make test` does
-	@$(build_test)
-	@tests/autobahn/run.sh build/test/examples/autobahn_testee --cases '$(brief)'
 
 .PHONY: test-figures
 test-figures: ## compare the costs of a small message with those recorded
