@@ -13,7 +13,7 @@ use calls::{cancel, connected, connected_with, statistics};
 use ending::{LARGE, blocked, close_of, end_tcp, last_read, takes_close};
 use std::ffi::c_void;
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::alone::alone;
 use support::peer::{Connection, Peer, frame, reset};
 use support::thread::cost_of_internal_thread;
@@ -242,4 +242,23 @@ fn what_was_sent_and_what_is_unsent_are_all_that_was_taken() {
             connection.receive().expect("a frame");
         }
     }
+}
+
+#[test]
+fn a_ping_is_answered_soon_though_the_reader_has_just_left() {
+    let (stream, mut connection) = connected();
+    let mut times: Vec<Duration> = (0..50)
+        .map(|_| {
+            connection.send(&frame(0x81, b"message"));
+            stream.reads_text("message");
+            let begin = Instant::now();
+            connection.send(&frame(0x89, b"ping"));
+            assert_eq!(connection.receive().expect("a pong").first, 0x8a);
+            begin.elapsed()
+        })
+        .collect();
+    times.sort();
+    println!("a pong after {:?}, {:?} in the middle, {:?} at most", times[0], times[25], times[49]);
+    // Load makes some of them later, not the fastest of fifty.
+    assert!(times[0] <= Duration::from_millis(10), "{times:?}");
 }

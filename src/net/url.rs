@@ -77,15 +77,13 @@ pub fn parse(text: &str, base: Option<&Url>) -> Result<Target, NotWebSocket> {
     })
 }
 
-impl Target {
-    /// The one address that its host is, if it is one.
-    #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        match &self.host {
-            Host::Ipv4(address) => Some(SocketAddr::from((*address, self.port))),
-            Host::Ipv6(address) => Some(SocketAddr::from((*address, self.port))),
-            Host::Domain(_) => None,
-        }
+/// The one address that a host is, if it is one.
+#[must_use]
+pub fn address(host: &Host<String>, port: u16) -> Option<SocketAddr> {
+    match host {
+        Host::Ipv4(address) => Some(SocketAddr::from((*address, port))),
+        Host::Ipv6(address) => Some(SocketAddr::from((*address, port))),
+        Host::Domain(_) => None,
     }
 }
 

@@ -8,7 +8,7 @@ mod internal;
 mod race;
 mod resolve;
 
-pub use connect::{ConnectError, Destination, Place};
+pub use connect::{ConnectError, Destination, Place, begin};
 
 use crate::net::{Transport, Wake, poller::Interest, sys};
 use crossbeam_channel::Sender;

@@ -2,6 +2,7 @@
 //!
 //! What is dropped closes: the attempts that have lost, and all of them where the stream is given up. Knows no name.
 
+use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 use std::io::{Error, ErrorKind, Result};
@@ -81,14 +82,30 @@ fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     sorted
 }
 
-async fn connect(address: SocketAddr, no_delay: bool) -> Result<OwnedFd> {
-    let socket = TcpStream::connect(address).await?;
+/// Begins to connect: the socket is connected, or will be, or will say why it is not.
+pub(super) fn begin(address: SocketAddr, no_delay: bool) -> Result<OwnedFd> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new_raw(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(no_delay)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+        _ => {}
+    }
     // To a port of this machine that nobody listens on, the system may connect a socket with itself.
-    if socket.local_addr()? == address {
+    if socket.local_addr()?.as_socket() == Some(address) {
         return Err(Error::from_raw_os_error(libc::ECONNREFUSED));
     }
-    socket.set_nodelay(no_delay)?;
-    Ok(socket.into_std()?.into())
+    Ok(socket.into())
+}
+
+async fn connect(address: SocketAddr, no_delay: bool) -> Result<OwnedFd> {
+    let socket = TcpStream::from_std(begin(address, no_delay)?.into())?;
+    // As soon as it is connected, or has failed.
+    socket.writable().await?;
+    match socket.take_error()? {
+        Some(error) => Err(error),
+        None => Ok(socket.into_std()?.into()),
+    }
 }
 
 /// The place of the most telling of several failures, if there is one: first what the program can do something about

@@ -198,7 +198,7 @@ struct Claim<'a> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        let callbacks = &self.stream.callbacks();
+        let callbacks = self.stream.callbacks();
         let mut registered = callbacks.registered();
         registered.running = None;
         let delivery = &mut registered.delivery;

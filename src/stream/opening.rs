@@ -20,7 +20,7 @@ use crate::proto::failure;
 use crate::proto::handshake::{
     Agreement, Progress, Refusal, Request, Response, ResponseReader, encode_request,
 };
-use crate::runtime::{ConnectError, Destination, Place, Runtime};
+use crate::runtime::{self, ConnectError, Destination, Place, Runtime};
 use ::url::Host;
 use data_encoding::BASE64;
 use rustls::pki_types::ServerName;
@@ -83,20 +83,6 @@ fn security(target: &url::Target, options: &Options) -> Result<(Option<Security>
 /// A stream that its program does not have yet: a panic frees it, as nobody else would.
 struct Unborn(Arc<Stream>);
 
-impl Unborn {
-    fn born(self) -> Arc<Stream> {
-        Arc::clone(&self.0)
-    }
-}
-
-impl std::ops::Deref for Unborn {
-    type Target = Stream;
-
-    fn deref(&self) -> &Stream {
-        &self.0
-    }
-}
-
 impl Drop for Unborn {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -146,37 +132,34 @@ impl Stream {
         let stream = Arc::new(stream);
         #[cfg(feature = "dump")]
         super::dump::list(&stream);
-        let stream = Unborn(stream);
-        stream.runtime.insert_as(stream.key, Arc::clone(&stream.0) as _);
+        let _unborn = Unborn(Arc::clone(&stream));
+        stream.runtime.insert_as(stream.key, Arc::clone(&stream) as _);
         if stream.runtime.is_dead() {
             stream.free();
             return Err(Status::Resource);
         }
         // A01: the object is made and nothing else.
-        if options.aborter().is_some_and(|aborter| !aborter.watch(Arc::downgrade(&stream.0))) {
+        if options.aborter().is_some_and(|aborter| !aborter.watch(Arc::downgrade(&stream))) {
             stream.abort_opening();
-            return Ok(stream.born());
+            return Ok(stream);
         }
         if let Some(detail) = refused {
             let ending = Ending { phase: Some(Phase::Tls), ..Ending::new(Cause::Certificate, detail) };
             stream.fail(ending, None);
-            return Ok(stream.born());
+            return Ok(stream);
         }
         // Neither user, password nor query: a log is no place for what they may hold.
         let path = target.target.split('?').next().unwrap_or_default();
         let scheme = if target.secure { "wss" } else { "ws" };
         let name = format!("{scheme}://{}{path}", target.authority);
         stream.start(target.host, target.port, options.unix_socket(), &name);
-        Ok(stream.born())
+        Ok(stream)
     }
 
     /// Starts resolving and connecting.
     fn start(&self, host: Host<String>, port: u16, unix_socket: Option<&str>, name: &str) {
-        let place = match unix_socket {
-            Some(path) => Place::Unix(path.into()),
-            None => Place::Host { host, port },
-        };
-        let is_named = matches!(place, Place::Host { host: Host::Domain(_), .. });
+        let address = url::address(&host, port);
+        let is_named = unix_socket.is_none() && address.is_none();
         let deadline = {
             let mut control = self.control();
             if control.state != State::Connecting {
@@ -189,11 +172,15 @@ impl Stream {
         if let Some(at) = deadline {
             self.runtime.wake_at(self.key, at);
         }
-        let destination = Destination { place, no_delay: self.limits.no_delay };
-        match destination.begin() {
-            Some(Ok(socket)) => self.attach(socket, CALLER),
-            Some(Err(error)) => self.handle_unconnected(error),
-            None => self.runtime.connect(self.key, destination),
+        let no_delay = self.limits.no_delay;
+        let connect = |place| self.runtime.connect(self.key, Destination { place, no_delay });
+        match (unix_socket, address) {
+            (None, Some(address)) => match runtime::begin(address, no_delay) {
+                Ok(socket) => self.attach(socket, CALLER),
+                Err(error) => self.handle_unconnected(error),
+            },
+            (Some(path), _) => connect(Place::Unix(path.into())),
+            (None, None) => connect(Place::Name { name: host.to_string(), port }),
         }
         if self.closed.info().is_some() {
             // An aborter came in between.
@@ -399,27 +386,24 @@ impl Stream {
             // The system tells a reason once, and may have told it to who has the write word.
             Locked::new(self, self.lock_write(), false).unlock(false);
         }
-        let (has_sent, broken) = {
+        let (has_sent, is_connected, broken) = {
             let mut control = self.control();
             let has_sent = control.send_failed.is_none();
             let broken = control.take_broken(error);
             // Only a connection that was established is reset, or ended.
-            let is_established = broken
+            if broken
                 .as_ref()
-                .is_none_or(|broken| matches!(broken.os_error, 0 | libc::ECONNRESET | libc::EPIPE));
-            if is_established {
+                .is_none_or(|broken| matches!(broken.os_error, 0 | libc::ECONNRESET | libc::EPIPE))
+            {
                 self.note_connected(&mut control, side.is_secure);
             }
-            (has_sent, broken)
+            (has_sent, control.phase != Phase::Connect, broken)
         };
         let broken = match broken {
-            Some(broken) if self.control().phase == Phase::Connect => {
+            Some(broken) if !is_connected => {
                 self.fail(self.refused(broken.os_error), None);
                 return;
             }
-            broken => broken,
-        };
-        let broken = match broken {
             Some(ending) if !has_sent => {
                 self.fail(ending, None);
                 return;
@@ -439,8 +423,8 @@ impl Stream {
     /// Why the address that the URL names has not let itself be connected to.
     fn refused(&self, os_error: i32) -> Ending {
         let error = Error::from_raw_os_error(os_error);
-        let address = self.url.to_str().ok().and_then(|text| url::parse(text, None).ok()?.address());
-        match address {
+        let target = self.url.to_str().ok().and_then(|text| url::parse(text, None).ok());
+        match target.and_then(|target| url::address(&target.host, target.port)) {
             Some(address) => unconnected(ConnectError::of_address(address, error)),
             None => Ending::broken(&error),
         }
