@@ -55,8 +55,8 @@ pub(super) struct Tls {
 }
 
 struct State {
-    /// Gone in the child of a fork.
-    connection: Option<UnbufferedClientConnection>,
+    /// Gone in the child of a fork, with its memory: what the poller's share keeps there for ever is small.
+    connection: Option<Box<UnbufferedClientConnection>>,
     server_name: ServerName<'static>,
     /// Received, and not discarded by rustls.
     input: Buffer,
@@ -107,7 +107,7 @@ impl Tls {
         let connection = UnbufferedClientConnection::new(Arc::clone(&config.0), server_name.clone())
             .map_err(|error| TlsFailure::met(&error, &server_name))?;
         let mut state = State {
-            connection: Some(connection),
+            connection: Some(Box::new(connection)),
             server_name,
             input: Buffer::default(),
             is_processable: false,
