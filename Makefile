@@ -13,7 +13,7 @@ features := --features wsstream/dump,wsstream/fault-injection,wsstream/count-loc
 faults := --test fault_injection --test hostile_faults
 # What runs over wss as well. The others look at documents and instructions.
 secure := $(addprefix --test ,addresses allocations boundaries bounds closed closing compression ends halves handshake hostile leaks malformed opening polling \
-	prefixes reading statuses writing writing_many)
+	parts prefixes reading statuses writing writing_many)
 figures = scripts/with-server --deadline 600 python3 tests/figures/figures.py $(1) \
 	build/test/tests/figures/workload build/cargo/release/libwsstream.so
 

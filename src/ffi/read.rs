@@ -141,7 +141,7 @@ pub unsafe extern "C" fn wsstream_read_some(
         let out = call.output(out)?;
         let mut buffer = call.buffer(buffer, capacity)?;
         let (stream, timeout) = call.stream(stream)?.live_within(timeout_ms)?;
-        let part = stream.read_some(timeout, buffer.capacity(), &mut |bytes| buffer.write(bytes))?;
+        let part = stream.read_some(timeout, &mut buffer)?;
         let flags = if part.fin { FIN } else { 0 };
         out.set(wsstream_chunk {
             r#type: part.kind as u32,
