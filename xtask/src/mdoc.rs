@@ -236,7 +236,7 @@ mod tests {
     fn names_become_macros_and_keep_their_punctuation() {
         let text = "Answers AGAIN (ERR_BUSY), as wsstream_poll does. Not after CLOSE_TIMEOUT_MS; wsstream_read's is -1.";
         let made = "Answers\n.Dv WSSTREAM_AGAIN\n.Pf ( Dv WSSTREAM_ERR_BUSY ) ,\nas\n.Xr wsstream_poll 3\ndoes.\nNot after\n\
-                    .Dv WSSTREAM_OPTION_CLOSE_TIMEOUT_MS ;\nwsstream_read's is -1.\n";
+                    .Dv WSSTREAM_OPTION_CLOSE_TIMEOUT_MS ;\nwsstream_read's is \\-1.\n";
         assert_eq!(words().prose("wsstream_wait", text), made);
     }
 
