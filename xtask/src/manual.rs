@@ -86,9 +86,12 @@ fn make() -> Result<BTreeMap<String, String>, String> {
     let items: Vec<&Item> = sections.iter().flat_map(|section| &section.items).collect();
     words.pages.extend(items.iter().map(|item| (item.name.clone(), 3)));
     words.pages.insert(CONVENTIONS.to_owned(), 7);
-    words.constants.extend(macros.iter().map(|each| each.name.clone()));
-    words.constants.extend(enumerations.iter().flat_map(|each| &each.lines).map(|line| line.name.clone()));
+    words.constants.extend(macros.iter().map(|each| (each.name.clone(), macro_page(each).to_owned())));
     places_exist(&words, &enumerations)?;
+    for (tag, page) in ENUMERATIONS {
+        let lines = enumerations.iter().filter(|each| each.tag == tag).flat_map(|each| &each.lines);
+        words.constants.extend(lines.map(|line| (line.name.clone(), page.to_owned())));
+    }
 
     let mut pages = BTreeMap::new();
     for section in &sections {

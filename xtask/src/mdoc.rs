@@ -1,6 +1,6 @@
 //! The header's prose as mdoc(7): what names a page or a number becomes a macro, and each sentence begins a line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Characters of the longest line of text.
@@ -13,8 +13,8 @@ const PUNCTUATION: &str = ".,;:)!?";
 pub struct Words {
     /// Every page with its section of the manual.
     pub pages: BTreeMap<String, u8>,
-    /// Every enumerator and macro of the header.
-    pub constants: BTreeSet<String>,
+    /// Every enumerator and macro of the header with the page that tells it.
+    pub constants: BTreeMap<String, String>,
 }
 
 /// A piece of a comment.
@@ -59,11 +59,19 @@ pub fn code<'a>(lines: impl IntoIterator<Item = &'a str>) -> String {
 impl Words {
     /// The whole name of a constant that the header may call by its last words.
     fn constant(&self, word: &str) -> Option<String> {
-        let known = |name: String| Some(name).filter(|name| self.constants.contains(name));
+        let known = |name: String| Some(name).filter(|name| self.constants.contains_key(name));
         let is_status = word.starts_with("ERR_") || ["OK", "DONE", "AGAIN", "QUEUED"].contains(&word);
         known(word.to_owned())
             .or_else(|| known(format!("WSSTREAM_{word}")).filter(|_| is_status))
             .or_else(|| known(format!("WSSTREAM_OPTION_{word}")).filter(|_| word.contains('_')))
+    }
+
+    /// The page that tells a word.
+    pub fn home(&self, word: &str) -> Option<&str> {
+        match self.pages.get_key_value(word) {
+            Some((page, _)) => Some(page),
+            None => self.constants.get(&self.constant(word)?).map(String::as_str),
+        }
     }
 
     /// The macro for a word, on the page `own`.
@@ -228,7 +236,7 @@ mod tests {
         let constants = ["WSSTREAM_AGAIN", "WSSTREAM_ERR_BUSY", "WSSTREAM_OPTION_CLOSE_TIMEOUT_MS"];
         Words {
             pages: BTreeMap::from([("wsstream_read".to_owned(), 3), ("wsstream_poll".to_owned(), 3)]),
-            constants: constants.map(str::to_owned).into(),
+            constants: constants.map(|name| (name.to_owned(), "wsstream_poll".to_owned())).into(),
         }
     }
 

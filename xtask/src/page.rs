@@ -182,9 +182,8 @@ impl Source<'_> {
 
     fn see_also(&self) -> String {
         let mut see = self.see.clone();
-        let mentioned = self.words.pages.keys().map(String::as_str);
-        let text = self.item.text.split(|c: char| !c.is_alphanumeric() && c != '_').collect::<Vec<_>>();
-        see.extend(mentioned.filter(|name| text.contains(name)));
+        let said = self.item.text.split(|c: char| !c.is_alphanumeric() && c != '_');
+        see.extend(said.filter_map(|word| self.words.home(word)));
         see.push("wsstream");
         see_also(self.words, self.own(), &see)
     }
@@ -303,7 +302,8 @@ mod tests {
         let line = |name: &str, text: &str| Line { name: name.to_owned(), value: 0, text: text.to_owned() };
         let statuses = [line("WSSTREAM_AGAIN", "Not yet."), line("WSSTREAM_ERR_STATE", "Over.")];
         let mut words = Words { pages: BTreeMap::from([("wsstream".to_owned(), 7)]), ..Words::default() };
-        words.constants.extend(statuses.iter().map(|status| status.name.clone()));
+        let home = |status: &Line| (status.name.clone(), "wsstream".to_owned());
+        words.constants.extend(statuses.iter().map(home));
         let item = &items(header)[0];
         let (enumerations, macros, see) = (Vec::new(), Vec::new(), Vec::new());
         Source { words: &words, item, enumerations, macros, statuses: &statuses, see, taken_by: None }.print()
