@@ -212,6 +212,7 @@ fn conventions(
     let own: Vec<&Macro> = macros.iter().filter(|each| macro_page(each) == CONVENTIONS).collect();
     page += &macro_list(words, CONVENTIONS, &own);
     page += &format!(".Sh EXAMPLES\nThe smallest complete program:\n{example}");
-    let all: Vec<&str> = words.pages.keys().map(String::as_str).collect();
-    Ok(page + &see_also(words, CONVENTIONS, &all))
+    let types = sections.iter().flat_map(|section| &section.items).filter(|item| item.sort != Sort::Function);
+    let types: Vec<&str> = types.map(|item| item.name.as_str()).collect();
+    Ok(page + &see_also(words, CONVENTIONS, &types))
 }
