@@ -11,7 +11,11 @@ mod header;
 mod item;
 mod layout;
 mod malformed;
+mod manual;
+mod mdoc;
+mod page;
 mod rust_layout;
+mod section;
 mod symbol;
 mod workspace;
 
@@ -27,6 +31,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   docs-lines         every function and callback of the header has its lines
   example            the program at the top of the header is examples/echo.c
   conformance [--check]  docs/conformance.md: every row of docs/rows.txt with the tests that hold it
+  man     [--check]  docs/man: a page for each declaration of the header, and wsstream(7)
   check              all of it, formatting, lints and the oldest compiler too";
 
 fn main() -> ExitCode {
@@ -43,6 +48,8 @@ fn main() -> ExitCode {
         ["example"] => header::example(),
         ["conformance"] => conformance::run(false),
         ["conformance", "--check"] => conformance::run(true),
+        ["man"] => manual::run(false),
+        ["man", "--check"] => manual::run(true),
         ["check"] => check::run(),
         _ => Err(USAGE.to_owned()),
     };
