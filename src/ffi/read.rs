@@ -65,6 +65,9 @@ pub struct wsstream_chunk {
 ///
 /// A message keeps the larger piece of memory alive that it was received into: copy what you keep for long. out is
 /// overwritten, so release the message of the last call first.
+///
+/// The peer's pings are no messages: the library answers them, also while nobody reads; only one behind more than
+/// READ_BUFFER_SIZE unread bytes waits for a reader.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_read(
     stream: *mut wsstream,
