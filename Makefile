@@ -103,7 +103,7 @@ test-figures: ## compare the costs of a small message with those recorded
 bench: ## measure beside other libraries: docs/performance.md and its drawing
 	@scripts/prepare test
 	@bench/c/prepare
-	@scripts/quietly "library" cargo build --locked --release --package wsstream --target-dir build/cargo
+	@scripts/quietly "library" scripts/build-c bench-library -DWSSTREAM_TESTS=OFF -DWSSTREAM_EXAMPLES=OFF -DWSSTREAM_STATIC=OFF
 	@for part in server rust; do scripts/quietly "bench/$$part" \
 		cargo build --locked --release --manifest-path bench/$$part/Cargo.toml --target-dir build/bench/cargo || exit; done
 	@scripts/quietly "bench/c" sh -c 'cmake -S bench/c -B build/bench -DCMAKE_BUILD_TYPE=Release && cmake --build build/bench'

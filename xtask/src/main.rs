@@ -22,7 +22,7 @@ pub type Outcome = Result<(), String>;
 
 const USAGE: &str = "usage: cargo xtask <command>
   header  [--check]  include/wsstream.h, from src/ffi, xtask/header.template.h and examples/echo.c
-  symbols [--check]  abi/symbols.txt: what the shared library exports
+  symbols [--check]  abi/symbols.txt: what the shared library exports, and in which version
   layout  [--check]  abi/layout.txt: sizes, offsets and constants, as C and Rust see them
   docs-lines         every function and callback of the header has its lines
   example            the program at the top of the header is examples/echo.c
