@@ -4,18 +4,15 @@ include(CMakePackageConfigHelpers)
 
 set(wsstream_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/wsstream")
 
-install(TARGETS wsstream EXPORT wsstream-targets
-        LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime NAMELINK_COMPONENT development)
-install(EXPORT wsstream-targets NAMESPACE wsstream:: DESTINATION "${wsstream_package_dir}" COMPONENT development)
-# In a file of its own, so that the package works where a distribution leaves the static library out.
+install(PROGRAMS "${wsstream_library}" "${wsstream_library_dir}/${wsstream_soname}"
+        DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime)
+install(FILES "${wsstream_library_dir}/libwsstream.so" DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT development)
 if(WSSTREAM_STATIC)
-  install(TARGETS wsstream_static EXPORT wsstream-static-targets
-          ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT development)
-  install(EXPORT wsstream-static-targets NAMESPACE wsstream:: DESTINATION "${wsstream_package_dir}" COMPONENT development)
+  install(FILES "${wsstream_static_library}" DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT development)
 endif()
 
 configure_package_config_file(cmake/wsstream-config.cmake.in wsstream-config.cmake INSTALL_DESTINATION "${wsstream_package_dir}"
-  NO_SET_AND_CHECK_MACRO)
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(wsstream-config-version.cmake COMPATIBILITY SameMajorVersion)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/wsstream-config.cmake" "${CMAKE_CURRENT_BINARY_DIR}/wsstream-config-version.cmake"
         DESTINATION "${wsstream_package_dir}" COMPONENT development)
@@ -34,8 +31,7 @@ foreach(folder IN ITEMS LIBDIR INCLUDEDIR)
     string(PREPEND wsstream_pc_${folder} "\${prefix}/")
   endif()
 endforeach()
-list(TRANSFORM wsstream_system_libraries PREPEND -l OUTPUT_VARIABLE wsstream_pc_private)
-list(JOIN wsstream_pc_private " " wsstream_pc_private)
+list(JOIN wsstream_system_flags " " wsstream_pc_private)
 configure_file(cmake/wsstream.pc.in wsstream.pc @ONLY)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/wsstream.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT development)
 

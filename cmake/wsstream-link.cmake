@@ -1,4 +1,4 @@
-# From what Cargo makes to what is installed: the shared library wsstream and the static one, wsstream_static, out of one object.
+# From what Cargo makes to what is installed: wsstream::wsstream and wsstream::wsstream_static, out of one object.
 #
 # Cargo makes an archive, and the linker runs here: rustc gives it an anonymous version script, which the linkers of binutils
 # combine with no other, so a library that rustc links has no symbol versions. This way every linker makes the same library.
@@ -13,12 +13,9 @@ set(wsstream_version_script "${wsstream_library_dir}/wsstream.map")
 # What the compiler does not bring by itself. With glibc from 2.34 on both are empty.
 set(wsstream_system_libraries pthread dl)
 
-# The number in the SONAME has its home in build.rs, the functions and their versions in abi/symbols.txt.
+# The SONAME has its home in build.rs, the functions and their versions in abi/symbols.txt.
 file(STRINGS "${PROJECT_SOURCE_DIR}/build.rs" wsstream_soname REGEX "^const SONAME")
-if(NOT wsstream_soname MATCHES "\"libwsstream\\.so\\.([0-9]+)\"")
-  message(FATAL_ERROR "build.rs names no SONAME")
-endif()
-set(wsstream_abi "${CMAKE_MATCH_1}")
+string(REGEX REPLACE "^.*\"(.*)\".*$" "\\1" wsstream_soname "${wsstream_soname}")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
   "${PROJECT_SOURCE_DIR}/build.rs" "${PROJECT_SOURCE_DIR}/abi/symbols.txt")
 
@@ -62,32 +59,50 @@ add_custom_command(OUTPUT "${wsstream_object}"
   DEPENDS wsstream_cargo_wsstream "${wsstream_archive}"
   COMMENT "Making one object of the library"
   VERBATIM)
-add_custom_target(wsstream_object DEPENDS "${wsstream_object}")
-set_source_files_properties("${wsstream_object}" PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
 
-# wsstream_add_linked(TARGET SORT): a library of that object.
-function(wsstream_add_linked name sort)
-  add_library(${name} ${sort} "${wsstream_object}")
-  add_library(wsstream::${name} ALIAS ${name})
-  add_dependencies(${name} wsstream_object)
-  set_target_properties(${name} PROPERTIES OUTPUT_NAME wsstream LINKER_LANGUAGE C)
-  target_include_directories(${name} INTERFACE
-    "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
-endfunction()
+# Threads of the library may be inside its code whenever somebody calls dlclose: nodelete. A program that runs on the library
+# keeps it: the new one takes its name.
+set(wsstream_library "${wsstream_library_dir}/libwsstream.so.${PROJECT_VERSION}")
+separate_arguments(wsstream_linker_flags NATIVE_COMMAND "${CMAKE_SHARED_LINKER_FLAGS}")
+list(TRANSFORM wsstream_system_libraries PREPEND -l OUTPUT_VARIABLE wsstream_system_flags)
+add_custom_command(OUTPUT "${wsstream_library}"
+  COMMAND "${CMAKE_C_COMPILER}" -shared ${wsstream_linker_flags} "-Wl,-soname,${wsstream_soname}"
+          "-Wl,--version-script=${wsstream_version_script}" -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now -Wl,-z,defs -Wl,--gc-sections
+          "${wsstream_object}" -Wl,--as-needed ${wsstream_system_flags} -o "${wsstream_library}.new"
+  COMMAND "${CMAKE_COMMAND}" -E rename "${wsstream_library}.new" "${wsstream_library}"
+  COMMAND "${CMAKE_COMMAND}" -E create_symlink "libwsstream.so.${PROJECT_VERSION}" "${wsstream_library_dir}/${wsstream_soname}"
+  COMMAND "${CMAKE_COMMAND}" -E create_symlink "${wsstream_soname}" "${wsstream_library_dir}/libwsstream.so"
+  DEPENDS "${wsstream_object}" "${wsstream_version_script}"
+  COMMENT "Linking the shared library"
+  VERBATIM)
 
-wsstream_add_linked(wsstream SHARED)
-# Threads of the library may be inside its code whenever somebody calls dlclose: nodelete.
-target_link_options(wsstream PRIVATE
-  LINKER:-z,nodelete LINKER:-z,relro LINKER:-z,now LINKER:-z,defs LINKER:--gc-sections
-  "LINKER:--version-script=${wsstream_version_script}")
-target_link_libraries(wsstream PRIVATE ${wsstream_system_libraries})
-set_target_properties(wsstream PROPERTIES
-  VERSION "${PROJECT_VERSION}" SOVERSION "${wsstream_abi}"
-  LINK_DEPENDS "${wsstream_version_script}"
-  LIBRARY_OUTPUT_DIRECTORY "$<1:${wsstream_library_dir}>")
-set(wsstream_library "${wsstream_library_dir}/libwsstream.so")
+# Cargo's own archive has the name; a folder beside keeps them apart.
+set(wsstream_static_library "${wsstream_library_dir}/static/libwsstream.a")
+add_custom_command(OUTPUT "${wsstream_static_library}"
+  COMMAND "${CMAKE_COMMAND}" -E make_directory "${wsstream_library_dir}/static"
+  COMMAND "${CMAKE_COMMAND}" -E rm -f "${wsstream_static_library}"
+  COMMAND "${CMAKE_AR}" qcs "${wsstream_static_library}" "${wsstream_object}"
+  DEPENDS "${wsstream_object}"
+  COMMENT "Making the static library"
+  VERBATIM)
 
+set(wsstream_made "${wsstream_library}")
 if(WSSTREAM_STATIC)
-  wsstream_add_linked(wsstream_static STATIC)
-  target_link_libraries(wsstream_static INTERFACE ${wsstream_system_libraries})
+  list(APPEND wsstream_made "${wsstream_static_library}")
+endif()
+add_custom_target(wsstream_libraries ALL DEPENDS ${wsstream_made})
+
+add_library(wsstream::wsstream SHARED IMPORTED GLOBAL)
+add_dependencies(wsstream::wsstream wsstream_libraries)
+set_target_properties(wsstream::wsstream PROPERTIES
+  IMPORTED_LOCATION "${wsstream_library}"
+  IMPORTED_SONAME "${wsstream_soname}"
+  INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include")
+if(WSSTREAM_STATIC)
+  add_library(wsstream::wsstream_static STATIC IMPORTED GLOBAL)
+  add_dependencies(wsstream::wsstream_static wsstream_libraries)
+  set_target_properties(wsstream::wsstream_static PROPERTIES
+    IMPORTED_LOCATION "${wsstream_static_library}"
+    INTERFACE_LINK_LIBRARIES "${wsstream_system_libraries}"
+    INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include")
 endif()

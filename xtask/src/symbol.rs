@@ -18,7 +18,8 @@ pub fn run(check: bool) -> Outcome {
         return Err(format!("the library exports {foreign}"));
     }
     let header = read(HEADER)?;
-    let functions: Vec<Item> = items(&header).into_iter().filter(|item| item.sort == Sort::Function).collect();
+    let functions: Vec<Item> =
+        items(&header).into_iter().filter(|item| item.sort == Sort::Function).collect();
     let declared: BTreeSet<String> = functions.iter().map(|item| item.name.clone()).collect();
     if let Some(odd) = exported.symmetric_difference(&declared).next() {
         return Err(format!("{odd} is only in one of the header and the library"));
@@ -28,7 +29,7 @@ pub fn run(check: bool) -> Outcome {
 }
 
 /// As `nm` lists it in a library that has versions.
-fn line(function: &Item) -> Result<String, String> {
+pub fn line(function: &Item) -> Result<String, String> {
     let since = function.comment().into_iter().find_map(|line| line.strip_prefix("Since:"));
     let version = since.ok_or_else(|| format!("{} does not say since when it is there", function.name))?;
     Ok(format!("{}@@WSSTREAM_{}\n", function.name, version.trim()))
