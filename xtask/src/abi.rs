@@ -27,6 +27,7 @@ const CONSTANTS: [&str; 3] = ["WSSTREAM_NUL", "WSSTREAM_FOREVER", "WSSTREAM_NO_C
 /// Writes or checks it.
 pub fn run(check: bool) -> Outcome {
     let soname = soname()?;
+    cargo_c_agrees(&soname)?;
     let made = compile("interface", &read(HEADER)?, &soname)?;
     let recorded = root().join(PATH);
     if recorded.exists() {
@@ -73,6 +74,23 @@ fn soname() -> Result<String, String> {
     line.and_then(|line| line.split('"').next())
         .map(str::to_owned)
         .ok_or_else(|| "build.rs names no SONAME".to_owned())
+}
+
+/// cargo-c makes the SONAME of the first number of its library's version, which is the crate's unless Cargo.toml gives one.
+fn cargo_c_agrees(soname: &str) -> Outcome {
+    let cargo = read("Cargo.toml")?;
+    let (_, library) =
+        cargo.split_once("[package.metadata.capi.library]\n").ok_or("Cargo.toml has nothing for cargo-c")?;
+    let library = library.split("\n[").next().unwrap_or_default();
+    let version = |text: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix("version = \""));
+        line.and_then(|version| version.split('.').next()).map(str::to_owned)
+    };
+    let number = version(library).or_else(|| version(&cargo)).unwrap_or_default();
+    if library.contains("version_suffix_components = 1\n") && soname == format!("libwsstream.so.{number}") {
+        return Ok(());
+    }
+    Err(format!("cargo-c would make libwsstream.so.{number} of Cargo.toml, where build.rs has {soname}"))
 }
 
 /// What abidiff says where two differ.
