@@ -36,7 +36,7 @@ configure_file(cmake/wsstream.pc.in wsstream.pc @ONLY)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/wsstream.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT development)
 
 file(GLOB wsstream_headers CONFIGURE_DEPENDS
-  "${PROJECT_SOURCE_DIR}/include/*.h" "${PROJECT_SOURCE_DIR}/bindings/cpp/include/*.hpp")
+  "${PROJECT_SOURCE_DIR}/include/*.h" "${PROJECT_SOURCE_DIR}/bindings/cpp/*.hpp")
 install(FILES ${wsstream_headers} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT development)
 foreach(section IN ITEMS 1 3 7)
   file(GLOB wsstream_pages CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/docs/man/man${section}/*.${section}")
