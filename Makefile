@@ -55,17 +55,18 @@ test-rust: ## the tests of the Rust workspace, those with sockets over ws and ov
 			cargo test --locked --quiet --no-fail-fast --workspace $(features) $(faults) $(secure)'
 
 .PHONY: check-interface
-check-interface: ## compare header, its documentation, symbols and layout with what is committed
-	@for part in "header --check" "symbols --check" "layout --check" docs-lines example "conformance --check"; do \
+check-interface: ## compare header, its documentation, symbols, layout and scenarios with what is committed
+	@for part in "header --check" "symbols --check" "layout --check" docs-lines example "conformance --check" scenarios; do \
 		scripts/quietly "$$part" cargo xtask $$part || exit; done
 
 .PHONY: header
 header: ## write the header and the lists made from the source
 	@for part in header symbols layout conformance; do cargo xtask $$part || exit; done
 
-build_test = scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
-build_sanitized = scripts/quietly "C programs with sanitizers" scripts/build-c sanitized -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=address
-build_thread = scripts/quietly "C programs with ThreadSanitizer" scripts/build-c thread -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=thread
+required := -DWSSTREAM_EXAMPLES_REQUIRED=ON
+build_test = scripts/quietly "C programs" scripts/build-c test $(required) -DWSSTREAM_MEMCHECK=ON
+build_sanitized = scripts/quietly "C programs with sanitizers" scripts/build-c sanitized $(required) -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=address
+build_thread = scripts/quietly "C programs with ThreadSanitizer" scripts/build-c thread $(required) -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=thread
 
 # For the other targets there is nothing left to build then.
 .PHONY: programs

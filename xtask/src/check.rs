@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::workspace::{cargo, command, output, succeed};
-use crate::{Outcome, conformance, document, header, layout, symbol};
+use crate::{Outcome, conformance, document, header, layout, scenario, symbol};
 
 /// Runs every check and says which failed.
 pub fn run() -> Outcome {
@@ -20,6 +20,7 @@ pub fn run() -> Outcome {
     step("layout", layout::run(true));
     step("symbols", symbol::run(true));
     step("conformance", conformance::run(true));
+    step("scenarios", scenario::run());
     if is_there("cargo", &[OLDEST, "--version"]) {
         step("oldest compiler", oldest());
     }

@@ -12,6 +12,7 @@ mod item;
 mod layout;
 mod malformed;
 mod rust_layout;
+mod scenario;
 mod symbol;
 mod workspace;
 
@@ -27,6 +28,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   docs-lines         every function and callback of the header has its lines
   example            the program at the top of the header is examples/echo.c
   conformance [--check]  docs/conformance.md: every row of docs/rows.txt with the tests that hold it
+  scenarios          every suite has each scenario of tests/scenarios.toml, and none besides
   check              all of it, formatting, lints and the oldest compiler too";
 
 fn main() -> ExitCode {
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         ["example"] => header::example(),
         ["conformance"] => conformance::run(false),
         ["conformance", "--check"] => conformance::run(true),
+        ["scenarios"] => scenario::run(),
         ["check"] => check::run(),
         _ => Err(USAGE.to_owned()),
     };
