@@ -42,7 +42,7 @@ static void handle_signal(int number) {
   errno = saved;
 }
 
-static int catch_signals(void) {
+int cat_catch_signals(void) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   if (pipe(signal_pipe) != 0) return 0;
@@ -76,6 +76,7 @@ static int has_waited_enough(struct loop *loop) {
   }
   if (!loop->is_all_sent && known.unsent == 0) {
     loop->is_all_sent = 1;
+    loop->quiet_since_ms = now;
     loop->pings = known.pings_sent;
   }
   if (!loop->is_all_sent || now - loop->quiet_since_ms < loop->settings->linger_ms) return 0;
@@ -151,7 +152,7 @@ int cat_run(const struct settings *settings, struct source *source, struct sink 
   loop.sink = sink;
   loop.stream = stream;
   loop.watched = WSSTREAM_READABLE;
-  if (wsstream_fd(stream, &fd) != WSSTREAM_OK || !catch_signals()) return 0;
+  if (wsstream_fd(stream, &fd) != WSSTREAM_OK) return 0;
   loop.polled[STREAM] = (struct pollfd){fd, POLLIN, 0};
   loop.polled[INPUT] = (struct pollfd){-1, POLLIN, 0};
   loop.polled[SIGNALS] = (struct pollfd){signal_pipe[0], POLLIN, 0};

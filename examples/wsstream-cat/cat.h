@@ -101,6 +101,9 @@ void progress_begin(struct progress *progress, const struct settings *settings);
 /* Draws it when it is time, or at the end; answers the milliseconds until the next time, -1 for never. */
 int progress_draw(struct progress *progress, const struct source *source, const struct sink *sink, int is_end);
 
+/* From here on a signal asks cat_run for the end; answers whether that could be set up. */
+int cat_catch_signals(void);
+
 /* Carries messages both ways until the stream has ended; answers the number of the signal that asked for the end, or 0. */
 int cat_run(const struct settings *settings, struct source *source, struct sink *sink, wsstream *stream);
 

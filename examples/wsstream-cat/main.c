@@ -25,8 +25,9 @@ void say_quoted(const char *text, size_t size) {
   for (i = 0; i < size; i++) {
     const unsigned char byte = (unsigned char)text[i];
     /* C2 80 to C2 9F are the control characters above ASCII. */
-    const int is_high = byte == 0xc2 && i + 1 < size && (unsigned char)text[i + 1] < 0xa0;
-    if (byte < 0x20 || byte == 0x7f || is_high) fprintf(stderr, "\\x%02x", byte);
+    if (byte == 0xc2 && i + 1 < size && (unsigned char)text[i + 1] < 0xa0)
+      fprintf(stderr, "\\u00%02x", (unsigned char)text[++i]);
+    else if (byte < 0x20 || byte == 0x7f) fprintf(stderr, "\\x%02x", byte);
     else fputc(byte, stderr);
   }
   fputc('"', stderr);
@@ -44,7 +45,8 @@ static void tell_log(uint32_t level, const char *text, size_t size, void *user_d
 }
 
 void tell_opened(const struct settings *settings, wsstream *stream) {
-  static const char *const fields[] = {"Server", "Date", "Via", "Set-Cookie", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"};
+  static const char *const fields[] = {"Server", "Date", "Via", "Set-Cookie", "Sec-WebSocket-Protocol",
+                                       "Sec-WebSocket-Extensions"};
   size_t i, index;
   for (i = 0; settings->verbosity > 0 && i < sizeof fields / sizeof fields[0]; i++) {
     const char *value;
@@ -89,7 +91,8 @@ static int run(const struct settings *settings) {
   static struct sink sink;
   wsstream *stream = NULL;
   int signal, result = CAT_USAGE;
-  const wsstream_status status = wsstream_open(settings->url, WSSTREAM_NUL, settings->options, &stream);
+  wsstream_status status = WSSTREAM_ERR_RESOURCE;
+  if (cat_catch_signals()) status = wsstream_open(settings->url, WSSTREAM_NUL, settings->options, &stream);
   if (status != WSSTREAM_OK) {
     if (status == WSSTREAM_ERR_ARGUMENT) say("the options contradict each other, or the key is not the certificate's");
     else say("%s: %s", settings->url, status == WSSTREAM_ERR_SYNTAX ? "not a URL of ws or wss" : wsstream_status_text(status));

@@ -38,7 +38,8 @@ static const char usage[] =
   "5 something was not sent or not written, 128 and the number of a signal.\n";
 
 enum {
-  SEND = 256, AS_TEXT, RECEIVE, LINGER, MAX_LINE, TIMEOUT, PING, NO_COMPRESS, UNIX, SERVER_NAME, CA, CERT, KEY, INSECURE, HELP, VERSION
+  SEND = 256, AS_TEXT, RECEIVE, LINGER, MAX_LINE, TIMEOUT, PING, NO_COMPRESS, UNIX, SERVER_NAME, CA, CERT, KEY, INSECURE,
+  HELP, VERSION
 };
 
 static const struct option long_options[] = {
@@ -102,10 +103,11 @@ static int read_close(struct settings *settings, const char *given) {
 
 static int add_header(struct settings *settings, const char *given) {
   const char *colon = strchr(given, ':');
+  const size_t size = colon != NULL ? (size_t)(colon - given) : 0;
   const char *value = colon != NULL ? colon + 1 + strspn(colon + 1, " \t") : NULL;
   if (value == NULL) return refuse("--header", given, "not NAME: VALUE");
-  if (wsstream_options_add_header(settings->options, given, (size_t)(colon - given), value, WSSTREAM_NUL) == WSSTREAM_OK) return 1;
-  return refuse("--header", given, "not a field of HTTP, or one of the handshake's own");
+  return wsstream_options_add_header(settings->options, given, size, value, WSSTREAM_NUL) == WSSTREAM_OK ||
+         refuse("--header", given, "not a field of HTTP, or one of the handshake's own");
 }
 
 /* A file in PEM as the text of an option. */
@@ -132,6 +134,10 @@ static int set_number(struct settings *settings, const char *what, uint32_t opti
          refuse(what, given, "out of range");
 }
 
+static int set_flag(struct settings *settings, uint32_t option, int64_t value) {
+  return wsstream_options_set_number(settings->options, option, value) == WSSTREAM_OK;
+}
+
 static int read_linger(struct settings *settings, const char *given) {
   settings->linger_ms = -1;
   return strcmp(given, "forever") == 0 || read_seconds("--linger", given, &settings->linger_ms);
@@ -148,7 +154,7 @@ static int set_option(struct settings *settings, int option, const char *given) 
     case PING:
       settings->has_pings = strtod(given, NULL) > 0;
       return set_number(settings, "--ping", WSSTREAM_OPTION_PING_INTERVAL_MS, given);
-    case NO_COMPRESS: return wsstream_options_set_number(settings->options, WSSTREAM_OPTION_DEFLATE, 0) == WSSTREAM_OK;
+    case NO_COMPRESS: return set_flag(settings, WSSTREAM_OPTION_DEFLATE, 0);
     case UNIX:
       return wsstream_options_set_text(settings->options, WSSTREAM_OPTION_UNIX_SOCKET, given, WSSTREAM_NUL) == WSSTREAM_OK ||
              refuse("--unix", given, "not the path of a socket");
@@ -158,8 +164,7 @@ static int set_option(struct settings *settings, int option, const char *given) 
     case CA: return set_file(settings, "--ca", WSSTREAM_OPTION_CA_PEM, given);
     case CERT: return set_file(settings, "--cert", WSSTREAM_OPTION_CLIENT_CERTIFICATE_PEM, given);
     case KEY: return set_file(settings, "--key", WSSTREAM_OPTION_CLIENT_KEY_PEM, given);
-    case INSECURE:
-      return wsstream_options_set_number(settings->options, WSSTREAM_OPTION_DANGER_ACCEPT_INVALID_CERTIFICATES, 1) == WSSTREAM_OK;
+    case INSECURE: return set_flag(settings, WSSTREAM_OPTION_DANGER_ACCEPT_INVALID_CERTIFICATES, 1);
     default: return 0; /* getopt has said why */
   }
 }

@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* How many reads are made before others have their turn: what is dropped never fills the buffer. */
+enum { TURN_CALLS = 1000 };
+
 int sink_begin(struct sink *sink, const struct settings *settings, wsstream *stream) {
   const char *path = settings->receive_path;
   const int is_file = path != NULL && strcmp(path, "-") != 0;
@@ -49,10 +52,11 @@ static void note_end(struct sink *sink, int is_line) {
 uint32_t sink_receive(struct sink *sink) {
   const int is_line = sink->settings->receive_path == NULL && !sink->settings->is_binary;
   wsstream_chunk chunk;
+  int left = TURN_CALLS;
   if (sink_is_pending(sink)) return 0;
   sink->begin = sink->end = 0;
   /* A byte is left for the end of a line. */
-  while (!sink->is_over && sink->end + 1 < sizeof sink->buffer) {
+  while (left-- > 0 && !sink->is_over && sink->end + 1 < sizeof sink->buffer) {
     const size_t room = sizeof sink->buffer - 1 - sink->end;
     const wsstream_status status = wsstream_read_some(sink->stream, sink->buffer + sink->end, room, 0, &chunk);
     if (status == WSSTREAM_AGAIN) return sink_is_pending(sink) ? 0 : WSSTREAM_READABLE_SOME;
@@ -69,7 +73,7 @@ uint32_t sink_receive(struct sink *sink) {
     if (is_line) sink->buffer[sink->end++] = '\n';
     if (sink->settings->is_single) sink->is_dropping = 1;
   }
-  return 0;
+  return sink_is_pending(sink) || sink->is_over ? 0 : WSSTREAM_READABLE_SOME;
 }
 
 /* A reader that has gone, as behind `| head`, is the end and no mistake. */
