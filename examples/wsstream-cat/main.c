@@ -111,6 +111,7 @@ static int run(const struct settings *settings) {
   sink_end(&sink);
   source_end(&source);
   wsstream_free(stream);
+  if (settings->verbosity > 0) wsstream_runtime_stop(1000); /* the last lines of the log come before it */
   return result;
 }
 
