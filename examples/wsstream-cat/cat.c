@@ -57,7 +57,7 @@ static void close_stream(struct loop *loop) {
   const int32_t code = loop->settings->close_code;
   if (loop->is_closing) return;
   loop->is_closing = 1;
-  loop->source->is_over = 1;
+  source_stop(loop->source);
   if (wsstream_close(loop->stream, code, reason, reason != NULL ? WSSTREAM_NUL : 0) == WSSTREAM_OK) return;
   say("the reason is not UTF-8");
   wsstream_close(loop->stream, code, NULL, 0);
@@ -168,5 +168,6 @@ int cat_run(const struct settings *settings, struct source *source, struct sink 
     wait_and_move(&loop, events, wait_ms);
   }
   if (loop.is_opened) progress_draw(&loop.progress, source, sink, 1);
+  source_stop(source);
   return loop.signal;
 }

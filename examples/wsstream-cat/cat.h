@@ -59,6 +59,9 @@ void source_read(struct source *source);
 /* Sends what was read as far as it is taken; answers the event to wait for, 0 when it wants more to read or is over. */
 uint32_t source_send(struct source *source);
 
+/* The stream takes nothing any more. */
+void source_stop(struct source *source);
+
 /* What is received, on its way to the output: a line for each message, or its bytes. */
 struct sink {
   const struct settings *settings;

@@ -141,7 +141,17 @@ uint32_t source_send(struct source *source) {
   if (status == WSSTREAM_ERR_ARGUMENT) {
     say("%s is not UTF-8 and is not sent to its end", source->name);
     source->is_lost = source->is_refused = 1;
+  } else if (status < 0) {
+    source_stop(source);
   }
-  source->is_over = 1; /* the end of the input or of the stream's half, of which reading says more */
+  source->is_over = 1;
   return 0;
+}
+
+void source_stop(struct source *source) {
+  if (!source->is_over && source->settings->send_path != NULL) {
+    say("%s is not sent to its end", source->name);
+    source->is_lost = 1;
+  }
+  source->is_over = 1;
 }
