@@ -72,10 +72,11 @@ struct sink {
   size_t begin, end, step;
   uint64_t messages, received;
   int is_inside;
-  int is_dropping; /* the one message that was wanted has come */
-  int is_over;     /* nothing will be read any more */
-  int is_broken;   /* nobody takes the output */
-  int is_lost;     /* something could not be written, or did not come whole */
+  int is_untouched; /* a file that has what it had before */
+  int is_dropping;  /* the one message that was wanted has come */
+  int is_over;      /* nothing will be read any more */
+  int is_broken;    /* nobody takes the output */
+  int is_lost;      /* something could not be written, or did not come whole */
 };
 
 int sink_begin(struct sink *sink, const struct settings *settings, wsstream *stream);

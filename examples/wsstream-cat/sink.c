@@ -20,11 +20,12 @@ int sink_begin(struct sink *sink, const struct settings *settings, wsstream *str
   sink->settings = settings;
   sink->stream = stream;
   sink->name = is_file ? path : "standard output";
-  sink->fd = is_file ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : STDOUT_FILENO;
+  sink->fd = is_file ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : STDOUT_FILENO;
   if (sink->fd < 0 || fstat(sink->fd, &status) != 0) {
     say("%s: %s", sink->name, strerror(errno));
     return 0;
   }
+  sink->is_untouched = is_file && S_ISREG(status.st_mode);
   sink->step = S_ISREG(status.st_mode) ? sizeof sink->buffer : PIPE_BUF;
   return 1;
 }
@@ -65,6 +66,8 @@ uint32_t sink_receive(struct sink *sink) {
       break;
     }
     if (sink->is_dropping) continue;
+    if (sink->is_untouched && ftruncate(sink->fd, 0) != 0) say("%s: %s", sink->name, strerror(errno));
+    sink->is_untouched = 0;
     sink->end += chunk.size;
     sink->received += chunk.size;
     sink->is_inside = (chunk.flags & WSSTREAM_FIN) == 0;

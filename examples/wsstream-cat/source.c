@@ -27,8 +27,12 @@ int source_begin(struct source *source, const struct settings *settings, wsstrea
   source->size = -1;
   source->capacity = CAT_BUFFER_SIZE;
   source->buffer = malloc(source->capacity);
-  if (source->fd < 0 || source->buffer == NULL || fstat(source->fd, &status) != 0 || S_ISDIR(status.st_mode)) {
-    say("%s: %s", source->name, errno != 0 ? strerror(errno) : "a folder");
+  if (source->fd < 0 || source->buffer == NULL || fstat(source->fd, &status) != 0) {
+    say("%s: %s", source->name, strerror(errno));
+    return 0;
+  }
+  if (S_ISDIR(status.st_mode)) {
+    say("%s: %s", source->name, strerror(EISDIR));
     return 0;
   }
   if (path != NULL && S_ISREG(status.st_mode)) source->size = (int64_t)status.st_size;

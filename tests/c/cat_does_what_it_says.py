@@ -238,6 +238,12 @@ def a_file_is_one_message():
             expect((text, CLEAN), said)
             expect(1, len(re.findall("^text ", ask(f"/record/{word}"), re.M)))
             expect((text, CLEAN), run("--send", "-", "--receive", "-", SERVER + "/echo", given=text))
+        kept = pathlib.Path(folder, "kept")
+        kept.write_bytes(b"what it had")
+        run("--receive", str(kept), "ws://127.0.0.1:1", status=2)
+        expect(b"what it had", kept.read_bytes())
+        run("--receive", str(kept), SERVER + "/count?n=1&size=3")
+        expect(b"abc", kept.read_bytes())
         # The server closes before it has read all.
         write_random(given, 4 * MIB)
         said = run("--send", str(given), f"{SERVER}/close?code=1000", status=None)
