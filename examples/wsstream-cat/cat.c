@@ -43,13 +43,20 @@ static void handle_signal(int number) {
 }
 
 int cat_catch_signals(void) {
-  struct sigaction action;
+  static const int numbers[] = {SIGINT, SIGTERM};
+  struct sigaction action, before;
+  size_t i;
   memset(&action, 0, sizeof action);
   if (pipe(signal_pipe) != 0) return 0;
   action.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &action, NULL);
   action.sa_handler = handle_signal;
-  return sigaction(SIGINT, &action, NULL) == 0 && sigaction(SIGTERM, &action, NULL) == 0;
+  for (i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+    if (sigaction(numbers[i], NULL, &before) != 0) return 0;
+    /* What a shell lets a program in the background ignore stays ignored. */
+    if (before.sa_handler != SIG_IGN && sigaction(numbers[i], &action, NULL) != 0) return 0;
+  }
+  return 1;
 }
 
 static void close_stream(struct loop *loop) {

@@ -65,9 +65,14 @@ def run(*arguments, given=b"", status=0, environment=None):
     return done.stdout, done.stderr.decode()
 
 
+def heed_signals():
+    """A test in the background of a shell ignores SIGINT, and so would the program."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*arguments, **streams):
     pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
-    return subprocess.Popen([program, *arguments], **{**pipes, **streams})
+    return subprocess.Popen([program, *arguments], **{"preexec_fn": heed_signals, **pipes, **streams})
 
 
 def expect_end(child, status):
@@ -310,6 +315,15 @@ def a_signal_closes_and_a_second_one_ends_at_once():
     child.send_signal(signal.SIGINT)
     expect(CLEAN, child.stderr.read().decode())
     expect_end(child, 130)
+    # One that was ignored before stays so.
+    child = start("--linger", "0", SERVER + "/echo", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    for line in (b"a\n", b"b\n"):
+        child.stdin.write(line)
+        child.stdin.flush()
+        expect(line, child.stdout.readline())
+        child.send_signal(signal.SIGINT)
+    child.stdin.close()
+    expect_end(child, 0)
     child = start("-v", SERVER + "/handshake?stall=1")
     expect(True, b"opening" in child.stderr.readline())
     child.send_signal(signal.SIGINT)
@@ -347,7 +361,8 @@ def a_terminal_is_shown_the_progress():
         write_random(f"{folder}/given", 2 * MIB)
         for arguments, forms in (
             (["--send", f"{folder}/given"], [r"\rsent 2\.0 MiB of 2\.0 MiB \(100 %\), [\d.]+ .?i?B/s"]),
-            (["--send", f"{folder}/given", "--receive", f"{folder}/received"], [r"; received 2\.0 MiB, [\d.]+ .?i?B/s\x1b\[K\r\n"]),
+            (["--send", f"{folder}/given", "--receive", f"{folder}/received"],
+             [r"; received 2\.0 MiB, [\d.]+ .?i?B/s\x1b\[K\r\n"]),
             (["-q", "--send", f"{folder}/given"], []),
         ):
             ours, its = pty.openpty()
