@@ -1,6 +1,6 @@
 /* A hundred streams in GLib's main loop: each writes its messages as fast as they are taken, hears them back and closes.
  *
- *   cc glib.c $(pkg-config --cflags --libs glib-2.0) -lwsstream -o glib && ./glib ws://127.0.0.1:9000/echo
+ *   cc glib.c $(pkg-config --cflags --libs glib-2.0) -lwsstream -o glib && ./glib ws://127.0.0.1:9000/echo [STREAMS [MESSAGES]]
  *
  * A stream's descriptor is only ever watched for being readable. What that stands for wsstream_fd_watch says: a message,
  * room to write while a write was refused for want of it, and at last the end.
@@ -11,9 +11,9 @@
 #include <string.h>
 #include <wsstream.h>
 
-enum { STREAMS = 100, MESSAGES = 20, SIZE = 16384 };
+enum { SIZE = 16384 };
 static char payload[SIZE];
-static int left, written, echoed, closed_cleanly;
+static int left, written, echoed, closed_cleanly, messages_each = 20;
 
 struct connection {
   wsstream *stream;
@@ -23,7 +23,7 @@ struct connection {
 
 /* Writes until there is no room; answers the event to wait for. Before the stream is open there is no room either. */
 static uint32_t write_messages(struct connection *connection) {
-  while (connection->written < MESSAGES) {
+  while (connection->written < messages_each) {
     const wsstream_status status = wsstream_write(connection->stream, WSSTREAM_BINARY, payload, SIZE, 0);
     if (status == WSSTREAM_AGAIN) return WSSTREAM_WRITABLE;
     if (status != WSSTREAM_OK && status != WSSTREAM_QUEUED) return 0; /* reading says why */
@@ -40,7 +40,7 @@ static uint32_t read_messages(struct connection *connection) {
     if (message.size != SIZE || memcmp(message.data, payload, SIZE) != 0) fputs("this is no echo\n", stderr);
     wsstream_message_release(&message);
     connection->echoed++, echoed++;
-    if (connection->echoed == MESSAGES) wsstream_close(connection->stream, 1000, NULL, 0);
+    if (connection->echoed == messages_each) wsstream_close(connection->stream, 1000, NULL, 0);
   }
   return status == WSSTREAM_AGAIN ? WSSTREAM_READABLE : 0;
 }
@@ -89,10 +89,12 @@ static int begin(const char *url) {
 }
 
 int main(int argc, char **argv) {
+  const int streams = argc > 2 ? atoi(argv[2]) : 100;
   int i;
-  for (i = 0; i < STREAMS; i++)
-    if (!begin(argc == 2 ? argv[1] : "ws://127.0.0.1:9000/echo")) return EXIT_FAILURE;
+  if (argc > 3) messages_each = atoi(argv[3]);
+  for (i = 0; i < streams; i++)
+    if (!begin(argc > 1 ? argv[1] : "ws://127.0.0.1:9000/echo")) return EXIT_FAILURE;
   while (left > 0) g_main_context_iteration(NULL, TRUE);
   printf("written %d, echoed %d, closed cleanly %d\n", written, echoed, closed_cleanly);
-  return closed_cleanly == STREAMS ? EXIT_SUCCESS : EXIT_FAILURE;
+  return closed_cleanly == streams ? EXIT_SUCCESS : EXIT_FAILURE;
 }

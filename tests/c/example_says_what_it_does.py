@@ -103,6 +103,9 @@ def event_loop():
 def library_loop():
     """A hundred streams with twenty messages each, in the loop of a library."""
     expect(("written 2000, echoed 2000, closed cleanly 100\n", ""), run(f"{SERVER}/echo"))
+    # More than the system takes at once, and no answer that could be taken for room: the server closes behind the last.
+    silent = f"{SERVER}/close?code=1000&after=600&receive_buffer=65536"
+    expect(("written 600, echoed 0, closed cleanly 1\n", ""), run(silent, "1", "600"))
     for url in (f"{SERVER}/abrupt?after=1", NOTHING_LISTENS):
         said, error = run(url, status=1)
         if not re.fullmatch(r"written \d+, echoed 0, closed cleanly 0\n", said) or len(error.splitlines()) != 100:
