@@ -59,8 +59,9 @@ test-rust: ## the tests of the Rust workspace, those with sockets over ws and ov
 			cargo test --locked --quiet --no-fail-fast --workspace $(features) $(faults) $(secure)'
 
 .PHONY: check-interface
-check-interface: ## compare header, manual, book, symbols and layout with what is committed
-	@for part in "header --check" "symbols --check" "layout --check" "abi --check" docs-lines example "conformance --check" "man --check"; do \
+check-interface: ## compare header, manual, book, symbols, layout and scenarios with what is committed
+	@for part in "header --check" "symbols --check" "layout --check" "abi --check" docs-lines example "conformance --check" "man --check" \
+		scenarios; do \
 		scripts/quietly "$$part" cargo xtask $$part || exit; done
 	@scripts/quietly "documents" scripts/check-docs
 
@@ -77,9 +78,10 @@ book: ## render docs/book as HTML into build/docs/book
 	@scripts/prepare book
 	@scripts/quietly "book" mdbook build docs/book
 
-build_test = scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
-build_sanitized = scripts/quietly "C programs with sanitizers" scripts/build-c sanitized -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=address
-build_thread = scripts/quietly "C programs with ThreadSanitizer" scripts/build-c thread -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=thread
+required := -DWSSTREAM_EXAMPLES_REQUIRED=ON
+build_test = scripts/quietly "C programs" scripts/build-c test $(required) -DWSSTREAM_MEMCHECK=ON
+build_sanitized = scripts/quietly "C programs with sanitizers" scripts/build-c sanitized $(required) -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=address
+build_thread = scripts/quietly "C programs with ThreadSanitizer" scripts/build-c thread $(required) -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=thread
 
 # For the other targets there is nothing left to build then.
 .PHONY: programs
