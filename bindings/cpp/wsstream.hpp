@@ -724,11 +724,13 @@ class options {
  public:
   options() noexcept : raw_(wsstream_options_new()) {}
   options(options&& other) noexcept
-      : raw_(std::exchange(other.raw_, nullptr)), log_(std::move(other.log_)), refusal_(std::move(other.refusal_)) {}
+      : raw_(std::exchange(other.raw_, nullptr)),
+        log_(std::move(other.log_)),
+        refusal_(std::exchange(other.refusal_, std::nullopt)) {}
   options& operator=(options&& other) noexcept {
     wsstream_options_free(std::exchange(raw_, std::exchange(other.raw_, nullptr)));
     log_ = std::move(other.log_);
-    refusal_ = std::move(other.refusal_);
+    refusal_ = std::exchange(other.refusal_, std::nullopt);
     return *this;
   }
   ~options() { wsstream_options_free(raw_); }
@@ -984,9 +986,14 @@ class core final : public std::enable_shared_from_this<core> {
       const std::lock_guard<std::mutex> lock(mutex_);
       gone = std::exchange(event_, function);
       forget(gone.get());
-      if (function != nullptr && !ended_) waiters_.push_back(std::move(function));
+      if (function != nullptr) waiters_.push_back(function);
     }
-    return arm();
+    const wsstream_status status = arm();
+    if (status == WSSTREAM_OK || function == nullptr) return status;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    forget(function.get());
+    if (event_ == function) event_ = nullptr;
+    return status;
   }
 
   template <class Install>
@@ -1682,9 +1689,9 @@ class stream final : public handle {
                    "the library's interface is of version " + std::to_string(version) + ", the program's of " +
                        std::to_string(WSSTREAM_ABI_VERSION));
     }
-    if (with != nullptr && with->refusal_) return *with->refusal_;
     // Moved-from options are not those with every default.
     if (with != nullptr && with->raw_ == nullptr) return error("open", errc::argument);
+    if (with != nullptr && with->refusal_) return *with->refusal_;
     std::unique_ptr<std::shared_ptr<detail::log_function>> log;
     if (with != nullptr && with->log_ != nullptr) log = std::make_unique<std::shared_ptr<detail::log_function>>(with->log_);
     const wsstream_status status =
