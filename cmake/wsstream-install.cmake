@@ -7,6 +7,7 @@ set(wsstream_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/wsstream")
 set(wsstream_installed_library "libwsstream.so.${PROJECT_VERSION}")
 
 install(FILES "${PROJECT_SOURCE_DIR}/include/wsstream.h" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(FILES "${PROJECT_SOURCE_DIR}/bindings/cpp/wsstream.hpp" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(PROGRAMS "${wsstream_library}" DESTINATION "${CMAKE_INSTALL_LIBDIR}" RENAME "${wsstream_installed_library}")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE-MIT" "${PROJECT_SOURCE_DIR}/LICENSE-APACHE"
         DESTINATION "${CMAKE_INSTALL_DOCDIR}")

@@ -21,7 +21,9 @@
 //            owns its bytes and gives them back in its destructor, on any thread, also after the stream is gone.
 //            What is given in is read during the call only; callables are owned.
 // Threads    as in wsstream.h: the const member functions of one object may be called on any thread at once, one at a
-//            time in each half (else errc::busy). Moving and destroying an object is for one thread alone.
+//            time in each half (else errc::busy). Moving, resetting and destroying an object is for one thread alone,
+//            while no other is inside a call of it: threads that may be have a `reference` of their own, whose calls
+//            answer errc::state from then on.
 // Time       is a std::chrono::duration, rounded up to whole milliseconds; `forever` and `no_wait` have names. What is
 //            negative, such as a deadline that has passed, is no_wait and never for ever. A call without a timeout
 //            waits for ever, and a wake does not end it; with one, `forever` too, it may end early by `wake`.
@@ -1331,7 +1333,7 @@ class handle {
 
   // wsstream_wake: calls with a timeout that wait for these end as if it had run out, and so does an `async_read`.
   result<void> try_wake(events which) const {
-    return answer("wake", core_ == nullptr ? WSSTREAM_ERR_ARGUMENT : core_->wake(which));
+    return through_core("wake", [&](detail::core& core) { return core.wake(which); });
   }
 
   // wsstream_fd: becomes readable while a watched event holds. Never close it.
@@ -1418,9 +1420,11 @@ class handle {
   result<void> try_on_freed(Function function) const {
     auto kept = std::make_unique<Function>(std::move(function));
     const auto run = [](void* self) noexcept { (*std::unique_ptr<Function>(static_cast<Function*>(self)))(); };
-    const wsstream_status status = wsstream_on_freed(native(), run, kept.get());
-    if (status == WSSTREAM_OK) kept.release();
-    return answer("on_freed", status);
+    return through_core("on_freed", [&](detail::core& core) {
+      const wsstream_status status = wsstream_on_freed(core.stream, run, kept.get());
+      if (status == WSSTREAM_OK) kept.release();
+      return status;
+    });
   }
 
   // wsstream_resume: lets a message callback that answered delivery::pause have the next message.
@@ -1611,18 +1615,26 @@ class handle {
      private:
       Function function_;
     };
-    if (core_ == nullptr) return answer(call, WSSTREAM_ERR_ARGUMENT);
-    wsstream* const stream = native();
-    auto node = std::make_unique<owned>(core_, std::move(function));
-    return answer(call, core_->add_once(std::move(node), [&](detail::once* self) { return install(stream, self); }));
+    return through_core(call, [&](detail::core& core) {
+      auto node = std::make_unique<owned>(core_, std::move(function));
+      return core.add_once(std::move(node), [&](detail::once* self) { return install(core.stream, self); });
+    });
   }
 
   result<void> set_message(std::shared_ptr<detail::message_function> function) const {
-    return answer("on_message", core_ == nullptr ? WSSTREAM_ERR_ARGUMENT : core_->set_message(std::move(function)));
+    return through_core("on_message", [&](detail::core& core) { return core.set_message(std::move(function)); });
   }
 
   result<void> set_event(std::shared_ptr<detail::waiter> function) const {
-    return answer("on_event", core_ == nullptr ? WSSTREAM_ERR_ARGUMENT : core_->set_event(std::move(function)));
+    return through_core("on_event", [&](detail::core& core) { return core.set_event(std::move(function)); });
+  }
+
+  // A callback may free the stream, and this object with it, before the call that has set it returns.
+  template <class Call>
+  result<void> through_core(const char* name, Call call) const {
+    const std::shared_ptr<detail::core> core = core_;
+    if (core == nullptr) return error(name, errc::argument);
+    return detail::answer(core->stream, name, call(*core));
   }
 };
 

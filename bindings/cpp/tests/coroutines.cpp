@@ -31,9 +31,17 @@ struct detached {
 class owned {
  public:
   struct promise_type {
+    // Tells the owner, perhaps on another thread, once nothing of the frame is used any more.
+    struct tell {
+      std::atomic<bool>& ended;
+      bool await_ready() noexcept { return false; }
+      void await_suspend(std::coroutine_handle<>) noexcept { ended = true; }
+      void await_resume() noexcept {}
+    };
+    std::atomic<bool> ended{false};
     owned get_return_object() noexcept { return owned(std::coroutine_handle<promise_type>::from_promise(*this)); }
     std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_always final_suspend() noexcept { return {}; }
+    tell final_suspend() noexcept { return {ended}; }
     void return_void() noexcept {}
     void unhandled_exception() noexcept { std::terminate(); }
   };
@@ -42,7 +50,11 @@ class owned {
   ~owned() {
     if (coroutine_) coroutine_.destroy();
   }
-  bool done() const { return coroutine_.done(); }
+  bool done() const { return coroutine_.promise().ended; }
+  // Its last word was said; where it goes on on another thread it may not have ended yet.
+  void await_end() const {
+    while (!done()) std::this_thread::yield();
+  }
 
  private:
   std::coroutine_handle<promise_type> coroutine_;
@@ -155,8 +167,8 @@ SCENARIO(a_reader_and_a_writer_share_a_stream) {
     end.add();
   }(s, done);
   done.await(2);
-  // Both may still be on their way to their last suspension.
-  while (!reader.done() || !writer.done()) std::this_thread::yield();
+  reader.await_end();
+  writer.await_end();
 }
 
 SCENARIO(a_write_suspends_until_there_is_room) {
@@ -258,7 +270,8 @@ SCENARIO(a_second_reader_is_busy) {
     end.add();
   }(s, done);
   done.await(2);
-  while (!first.done() || !writer.done()) std::this_thread::yield();
+  first.await_end();
+  writer.await_end();
   CHECK_EQUAL("the other half", got);
 }
 
@@ -290,7 +303,7 @@ SCENARIO(an_opening_that_fails_is_thrown) {
     }
   }(s, done);
   done.await(1);
-  while (!opening.done()) std::this_thread::yield();
+  opening.await_end();
 }
 
 SCENARIO(a_coroutine_in_a_callback_may_not_block) {
@@ -306,7 +319,7 @@ SCENARIO(a_coroutine_in_a_callback_may_not_block) {
   CHECK(!reader.done());
   s.write("go on");
   done.await(1);
-  while (!reader.done()) std::this_thread::yield();
+  reader.await_end();
 }
 
 SCENARIO(event_callbacks_and_coroutines_do_not_take_each_others_events) {
@@ -327,7 +340,7 @@ SCENARIO(event_callbacks_and_coroutines_do_not_take_each_others_events) {
   events_seen.await(1);
   done.await(1);
   CHECK(!all.empty());
-  while (!reader.done()) std::this_thread::yield();
+  reader.await_end();
 }
 
 SCENARIO(files_of_cpp17_and_cpp20_share_a_stream) {
