@@ -474,8 +474,6 @@ class category final : public std::error_category {
   }
 };
 
-inline bool is_error(wsstream_status status) noexcept { return status < 0; }
-
 inline errc error_of(wsstream_status status) noexcept {
   const bool known = status >= WSSTREAM_ERR_RESOURCE || status == WSSTREAM_ERR_INTERNAL;
   return known ? static_cast<errc>(status) : errc::connection;
@@ -558,15 +556,17 @@ class [[nodiscard]] result {
   bool ok() const noexcept { return state_.index() == 0; }
 
   // The value, or an exception; without exceptions the program ends with the error's message.
-  T& value() & WS_STREAM_LIFETIMEBOUND { return checked(); }
-  const T& value() const& WS_STREAM_LIFETIMEBOUND { return const_cast<result*>(this)->checked(); }
-  T value() && { return std::move(checked()); }
+  T& value() & WS_STREAM_LIFETIMEBOUND { return checked(*this); }
+  const T& value() const& WS_STREAM_LIFETIMEBOUND { return checked(*this); }
+  T value() && { return std::move(checked(*this)); }
 
   // The value of what is known to be ok; otherwise the program ends.
-  T& operator*() & noexcept WS_STREAM_LIFETIMEBOUND { return sure(); }
-  T operator*() && noexcept { return std::move(sure()); }
-  T* operator->() & noexcept WS_STREAM_LIFETIMEBOUND { return &sure(); }
-  T* operator->() && = delete;
+  T& operator*() & noexcept WS_STREAM_LIFETIMEBOUND { return sure(*this); }
+  const T& operator*() const& noexcept WS_STREAM_LIFETIMEBOUND { return sure(*this); }
+  T operator*() && noexcept { return std::move(sure(*this)); }
+  T* operator->() & noexcept WS_STREAM_LIFETIMEBOUND { return &sure(*this); }
+  const T* operator->() const& noexcept WS_STREAM_LIFETIMEBOUND { return &sure(*this); }
+  const T* operator->() const&& = delete;
 
   const class error& error() const& noexcept WS_STREAM_LIFETIMEBOUND {
     if (ok()) detail::misuse("the error of a result that is ok");
@@ -578,18 +578,20 @@ class [[nodiscard]] result {
             class = std::enable_if_t<std::is_same<typename Expected::value_type, T>::value &&
                                      std::is_same<typename Expected::error_type, class error>::value>>
   operator Expected() && {
-    if (ok()) return Expected(std::move(sure()));
+    if (ok()) return Expected(std::move(sure(*this)));
     return Expected(Unexpected(std::move(*std::get_if<1>(&state_))));
   }
 
  private:
-  T& checked() {
-    if (!ok()) detail::raise(*std::get_if<1>(&state_));
-    return *std::get_if<0>(&state_);
+  template <class Self>
+  static auto& checked(Self& self) {
+    if (!self.ok()) detail::raise(self.error());
+    return *std::get_if<0>(&self.state_);
   }
-  T& sure() noexcept {
-    if (!ok()) detail::misuse(std::get_if<1>(&state_)->message().c_str());
-    return *std::get_if<0>(&state_);
+  template <class Self>
+  static auto& sure(Self& self) noexcept {
+    if (!self.ok()) detail::misuse(self.error().message().c_str());
+    return *std::get_if<0>(&self.state_);
   }
 
   std::variant<T, class error> state_;
@@ -634,15 +636,18 @@ class [[nodiscard]] maybe {
   explicit operator bool() const noexcept { return value_.has_value(); }
   bool timed_out() const noexcept { return !value_.has_value(); }
 
-  T& operator*() & noexcept WS_STREAM_LIFETIMEBOUND { return sure(); }
-  T operator*() && noexcept { return std::move(sure()); }
-  T* operator->() & noexcept WS_STREAM_LIFETIMEBOUND { return &sure(); }
-  T* operator->() && = delete;
+  T& operator*() & noexcept WS_STREAM_LIFETIMEBOUND { return sure(*this); }
+  const T& operator*() const& noexcept WS_STREAM_LIFETIMEBOUND { return sure(*this); }
+  T operator*() && noexcept { return std::move(sure(*this)); }
+  T* operator->() & noexcept WS_STREAM_LIFETIMEBOUND { return &sure(*this); }
+  const T* operator->() const& noexcept WS_STREAM_LIFETIMEBOUND { return &sure(*this); }
+  const T* operator->() const&& = delete;
 
  private:
-  T& sure() noexcept {
-    if (!value_) detail::misuse("the value of a wait or read that has none");
-    return *value_;
+  template <class Self>
+  static auto& sure(Self& self) noexcept {
+    if (!self.value_) detail::misuse("the value of a wait or read that has none");
+    return *self.value_;
   }
 
   std::optional<T> value_;
