@@ -3,11 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::workspace::{cargo, command, output, succeed};
-<<<<<<< HEAD
-use crate::{Outcome, abi, conformance, document, header, layout, manual, symbol};
-=======
-use crate::{Outcome, conformance, document, header, layout, scenario, symbol};
->>>>>>> tools
+use crate::{Outcome, abi, conformance, document, header, layout, manual, scenario, symbol};
 
 /// Runs every check and says which failed.
 pub fn run() -> Outcome {
@@ -25,11 +21,8 @@ pub fn run() -> Outcome {
     step("symbols", symbol::run(true));
     step("abi", abi::run(true));
     step("conformance", conformance::run(true));
-<<<<<<< HEAD
     step("man", manual::run(true));
-=======
     step("scenarios", scenario::run());
->>>>>>> tools
     if is_there("cargo", &[OLDEST, "--version"]) {
         step("oldest compiler", oldest());
     }

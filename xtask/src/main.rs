@@ -16,11 +16,8 @@ mod manual;
 mod mdoc;
 mod page;
 mod rust_layout;
-<<<<<<< HEAD
-mod section;
-=======
 mod scenario;
->>>>>>> tools
+mod section;
 mod symbol;
 mod workspace;
 
@@ -37,11 +34,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   docs-lines         every function and callback of the header has its lines
   example            the program at the top of the header is examples/echo.c
   conformance [--check]  docs/conformance.md: every row of docs/rows.txt with the tests that hold it
-<<<<<<< HEAD
   man     [--check]  docs/man: a page for each declaration of the header, and wsstream(7)
-=======
   scenarios          every suite has each scenario of tests/scenarios.toml, and none besides
->>>>>>> tools
   check              all of it, formatting, lints and the oldest compiler too";
 
 fn main() -> ExitCode {
@@ -60,12 +54,9 @@ fn main() -> ExitCode {
         ["example"] => header::example(),
         ["conformance"] => conformance::run(false),
         ["conformance", "--check"] => conformance::run(true),
-<<<<<<< HEAD
         ["man"] => manual::run(false),
         ["man", "--check"] => manual::run(true),
-=======
         ["scenarios"] => scenario::run(),
->>>>>>> tools
         ["check"] => check::run(),
         _ => Err(USAGE.to_owned()),
     };
