@@ -56,12 +56,12 @@ test-rust: ## the tests of the Rust workspace, those with sockets over ws and ov
 
 .PHONY: check-interface
 check-interface: ## compare header, its documentation, symbols and layout with what is committed
-	@for part in "header --check" "symbols --check" "layout --check" docs-lines example "conformance --check"; do \
+	@for part in "header --check" "symbols --check" "layout --check" docs-lines example "python --check" "conformance --check"; do \
 		scripts/quietly "$$part" cargo xtask $$part || exit; done
 
 .PHONY: header
 header: ## write the header and the lists made from the source
-	@for part in header symbols layout conformance; do cargo xtask $$part || exit; done
+	@for part in header symbols layout python conformance; do cargo xtask $$part || exit; done
 
 build_test = scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
 build_sanitized = scripts/quietly "C programs with sanitizers" scripts/build-c sanitized -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=address

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::workspace::{cargo, command, output, succeed};
-use crate::{Outcome, conformance, document, header, layout, symbol};
+use crate::{Outcome, conformance, document, header, layout, python, symbol};
 
 /// Runs every check and says which failed.
 pub fn run() -> Outcome {
@@ -19,6 +19,7 @@ pub fn run() -> Outcome {
     step("docs-lines", document::run());
     step("layout", layout::run(true));
     step("symbols", symbol::run(true));
+    step("python", python::run(true));
     step("conformance", conformance::run(true));
     if is_there("cargo", &[OLDEST, "--version"]) {
         step("oldest compiler", oldest());

@@ -11,6 +11,7 @@ mod header;
 mod item;
 mod layout;
 mod malformed;
+mod python;
 mod rust_layout;
 mod symbol;
 mod workspace;
@@ -27,6 +28,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   docs-lines         every function and callback of the header has its lines
   example            the program at the top of the header is examples/echo.c
   conformance [--check]  docs/conformance.md: every row of docs/rows.txt with the tests that hold it
+  python  [--check]  bindings/python/src/wsstream/_constants.py: the numbers of the Python binding
   check              all of it, formatting, lints and the oldest compiler too";
 
 fn main() -> ExitCode {
@@ -43,6 +45,8 @@ fn main() -> ExitCode {
         ["example"] => header::example(),
         ["conformance"] => conformance::run(false),
         ["conformance", "--check"] => conformance::run(true),
+        ["python"] => python::run(false),
+        ["python", "--check"] => python::run(true),
         ["check"] => check::run(),
         _ => Err(USAGE.to_owned()),
     };
