@@ -54,19 +54,20 @@ class AsyncCore(Core):
 
     def free(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
+        # Who waits from now on is refused by the library.
+        self.watched = 0
+        # In the child of a fork the loop's own descriptor is shared with the parent: what is taken out here is out there.
         if descriptor < 0 or self.loop.is_closed() or self.is_of_parent():
-            # In the child of a fork the loop's own descriptor is shared with the parent: what is taken out here is out there.
             super().free()
-            return
-        if asyncio._get_running_loop() is self.loop or not self.loop.is_running():
+        elif asyncio._get_running_loop() is self.loop or not self.loop.is_running():
             self.loop.remove_reader(descriptor)
             super().free()
+            for futures in self.waiting.values():
+                _wake(futures)
         else:
             # A collector on another thread: the loop forgets the descriptor before its number is free.
             owned, self._owned = self._owned, None
             self.loop.call_soon_threadsafe(_free_in_loop, self.loop, descriptor, owned)
-        for futures in self.waiting.values():
-            _wake(futures)
 
     async def until(self, attempt: Callable[[], Optional[T]], event: int) -> T:
         """Repeats an attempt whenever its event holds, until it has an answer."""
