@@ -33,7 +33,7 @@ test: ## every test
 	@scripts/prepare test
 	@scripts/side-by-side '$(MAKE) --no-print-directory test-rust' '$(MAKE) --no-print-directory programs'
 	@$(MAKE) --no-print-directory check-interface test-c
-	@scripts/side-by-side '$(MAKE) --no-print-directory autobahn' '$(MAKE) --no-print-directory test-sanitized test-thread'
+	@scripts/side-by-side '$(MAKE) --no-print-directory autobahn test-python' '$(MAKE) --no-print-directory test-sanitized test-thread'
 	@$(MAKE) --no-print-directory test-figures
 
 .PHONY: check
@@ -78,6 +78,11 @@ programs: ## build the C programs and the libraries that they are linked with
 test-c: ## the C programs against the release library, plain and under valgrind
 	@$(build_test)
 	@$(ctest) build/test
+
+.PHONY: test-python
+test-python: ## the Python binding: its wheel, types, and tests over ws and wss
+	@$(build_test)
+	@scripts/test-python
 
 .PHONY: test-sanitized
 test-sanitized: ## the C programs under AddressSanitizer and UndefinedBehaviorSanitizer

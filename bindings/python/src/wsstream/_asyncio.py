@@ -6,7 +6,9 @@ import asyncio
 import os
 import weakref
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Generator, Generic, Iterable, List, Optional, Type, TypeVar, Union
+from typing import (
+    TYPE_CHECKING, Any, Awaitable, Callable, Dict, Generator, Generic, Iterable, List, Optional, Type, TypeVar, Union,
+)
 
 from ._base import BaseReadable, BaseStream, BaseWritable
 from ._constants import Status
@@ -226,7 +228,7 @@ class Readable(BaseReadable[AsyncCore]):
         if size_max < 1:
             raise ValueError("size_max is less than 1")
         self._core.refuse_second_reader()
-        chunk = await self._core.until(lambda: self._core.take_some(0, size_max), READABLE_SOME)
+        chunk: Union[Chunk, _End] = await self._core.until(lambda: self._core.take_some(0, size_max), READABLE_SOME)
         return None if isinstance(chunk, _End) else chunk
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Optional, Type,
 from ._base import BaseReadable, BaseStream, BaseWritable
 from ._constants import Status
 from ._core import (
-    CLOSED, OK, OPENED, READABLE, READABLE_SOME, WRITABLE, Buffer, Chunk, Core, Message, Opened, _End, flags_of, flags_of_whole,
+    CLOSED, END, OK, OPENED, READABLE, READABLE_SOME, WRITABLE, Buffer, Chunk, Core, Message, Opened, flags_of, flags_of_whole,
     outgoing,
 )
 from ._errors import BusyError, CloseInfo
@@ -91,12 +91,13 @@ class BlockingCore(Core):
         self._raise(status)
         return status == OK
 
-    def read(self, attempt: Callable[[int], Optional[T]], event: int, timeout: Optional[float]) -> T:
-        """The binding's part of the half is locked as well: a batch belongs to one thread."""
+    def read(self, attempt: Callable[[int], object], event: int, timeout: Optional[float]) -> Any:
+        """None is the end. The binding's part of the half is locked as well: a batch belongs to one thread."""
         if self.reading.locked():
             raise BusyError("another thread is reading", Status.ERR_BUSY)
         with self.reading:
-            return self.until(attempt, event, timeout)
+            answer = self.until(attempt, event, timeout)
+        return None if answer is END else answer
 
 
 class Readable(BaseReadable[BlockingCore]):
@@ -116,8 +117,8 @@ class Readable(BaseReadable[BlockingCore]):
         try:
             return self._core.queue.popleft()
         except IndexError:
-            message = self._core.read(self._core.take, READABLE, timeout)
-        return None if isinstance(message, _End) else message
+            message: Optional[Message] = self._core.read(self._core.take, READABLE, timeout)
+            return message
 
     def __iter__(self) -> Readable:
         return self
@@ -132,8 +133,10 @@ class Readable(BaseReadable[BlockingCore]):
         """Waits for one message and gives those that are here already, at most `count_max`; an empty list is the end."""
         if count_max < 1:
             raise ValueError("count_max is less than 1")
-        messages = self._core.read(lambda ms: self._core.take_many(ms, count_max), READABLE, timeout)
-        return [] if isinstance(messages, _End) else messages
+        messages: Optional[List[Message]] = self._core.read(
+            lambda ms: self._core.take_many(ms, count_max), READABLE, timeout
+        )
+        return messages or []
 
     def read_some(self, size_max: int, timeout: Optional[float] = None) -> Optional[Chunk]:
         """The next bytes of the current message, at most `size_max`; None when the readable side has ended.
@@ -142,8 +145,10 @@ class Readable(BaseReadable[BlockingCore]):
         """
         if size_max < 1:
             raise ValueError("size_max is less than 1")
-        chunk = self._core.read(lambda ms: self._core.take_some(ms, size_max), READABLE_SOME, timeout)
-        return None if isinstance(chunk, _End) else chunk
+        chunk: Optional[Chunk] = self._core.read(
+            lambda ms: self._core.take_some(ms, size_max), READABLE_SOME, timeout
+        )
+        return chunk
 
 
 class Writable(BaseWritable[BlockingCore]):
