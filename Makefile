@@ -111,6 +111,7 @@ bench: ## measure beside other libraries: docs/performance.md and its drawing
 	@scripts/quietly "library" cargo build --locked --release --package wsstream --target-dir build/cargo
 	@for part in server rust; do scripts/quietly "bench/$$part" \
 		cargo build --locked --release --manifest-path bench/$$part/Cargo.toml --target-dir build/bench/cargo || exit; done
+	@scripts/quietly "bench/python" bench/python/prepare
 	@scripts/quietly "bench/c" sh -c 'cmake -S bench/c -B build/bench -DCMAKE_BUILD_TYPE=Release && cmake --build build/bench'
 	@bench/run.py
 	@bench/report.py

@@ -189,13 +189,17 @@ class Core:
         if not self._is_left_over(batch):
             status: int = lib.wsstream_batch_read(self.handle, ms, batch)
             if status != OK:
+                self._give_back(batch)
                 return status
         self.queue = _unpack(batch)
-        self._batch = None
         if batch.whole:
             lib.wsstream_batch_release(batch)
-        _batches.append(batch)
+        self._give_back(batch)
         return OK
+
+    def _give_back(self, batch: Any) -> None:
+        self._batch = None
+        _batches.append(batch)
 
     def refuse_inside_parts(self) -> None:
         if self._parted is not None:
@@ -211,11 +215,11 @@ class Core:
             return self.queue.popleft()
         return self._nothing(status)
 
-    def take_many(self, ms: int, count_max: int) -> Union[List[Message], _End, None]:
-        """One message and those that are here already."""
+    def take_many(self, ms: int, count_max: int) -> Optional[List[Message]]:
+        """One message and those that are here already; none is the end."""
         status = self.fill(ms)
         if status != OK:
-            return self._nothing(status)
+            return [] if self._nothing(status) else None
         queue = self.queue
         return [queue.popleft() for _ in range(min(count_max, len(queue)))]
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Optional, Type,
 from ._base import BaseReadable, BaseStream, BaseWritable
 from ._constants import Status
 from ._core import (
-    CLOSED, END, OK, OPENED, READABLE, READABLE_SOME, WRITABLE, Buffer, Chunk, Core, Message, Opened, flags_of, flags_of_whole,
+    CLOSED, OK, OPENED, READABLE, READABLE_SOME, WRITABLE, Buffer, Chunk, Core, Message, Opened, _End, flags_of, flags_of_whole,
     outgoing,
 )
 from ._errors import BusyError, CloseInfo
@@ -74,30 +74,32 @@ class BlockingCore(Core):
         poll.register(out[0], select.POLLIN)
         poll.poll(ms)
 
-    def write(self, kind: int, pointer: Any, size: int, flags: int, timeout: Optional[float]) -> None:
-        """Waiting takes nothing and may be interrupted; writing does not wait."""
+    def until_held(self, attempt: Callable[[], Optional[T]], event: int, timeout: Optional[float]) -> T:
+        """As `until`, for an attempt that does not wait: what waits takes nothing, so an interrupt cannot lose it."""
+        answer = attempt()
+        if answer is not None:
+            return answer
+        return self.until(lambda ms: attempt() if self._holds(event, ms) else None, event, timeout)
 
-        def attempt(ms: int) -> Optional[bool]:
-            if self.put(0, kind, pointer, size, flags):
-                return True
-            return self.put(0, kind, pointer, size, flags) if ms and self._wait_for_room(ms) else None
-
-        if self.put(0, kind, pointer, size, flags) is None:
-            self.until(attempt, WRITABLE, timeout)
-
-    def _wait_for_room(self, ms: int) -> bool:
+    def _holds(self, event: int, ms: int) -> bool:
         out = ffi.new("uint32_t *")
-        status: int = lib.wsstream_poll(self.handle, WRITABLE, ms, out)
+        status: int = lib.wsstream_poll(self.handle, event, ms, out)
         self._raise(status)
         return status == OK
 
-    def read(self, attempt: Callable[[int], object], event: int, timeout: Optional[float]) -> Any:
-        """None is the end. The binding's part of the half is locked as well: a batch belongs to one thread."""
+    def write(self, kind: int, pointer: Any, size: int, flags: int, timeout: Optional[float]) -> None:
+        self.until_held(lambda: self.put(0, kind, pointer, size, flags), WRITABLE, timeout)
+
+    def alone(self) -> threading.Lock:
+        """The lock of the binding's part of the read half: a batch belongs to one thread."""
         if self.reading.locked():
             raise BusyError("another thread is reading", Status.ERR_BUSY)
-        with self.reading:
-            answer = self.until(attempt, event, timeout)
-        return None if answer is END else answer
+        return self.reading
+
+    def read(self, timeout: Optional[float]) -> Optional[Message]:
+        with self.alone():
+            message: Union[Message, _End] = self.until(self.take, READABLE, timeout)  # type: ignore[assignment]
+        return None if isinstance(message, _End) else message
 
 
 class Readable(BaseReadable[BlockingCore]):
@@ -117,8 +119,7 @@ class Readable(BaseReadable[BlockingCore]):
         try:
             return self._core.queue.popleft()
         except IndexError:
-            message: Optional[Message] = self._core.read(self._core.take, READABLE, timeout)
-            return message
+            return self._core.read(timeout)
 
     def __iter__(self) -> Readable:
         return self
@@ -133,10 +134,8 @@ class Readable(BaseReadable[BlockingCore]):
         """Waits for one message and gives those that are here already, at most `count_max`; an empty list is the end."""
         if count_max < 1:
             raise ValueError("count_max is less than 1")
-        messages: Optional[List[Message]] = self._core.read(
-            lambda ms: self._core.take_many(ms, count_max), READABLE, timeout
-        )
-        return messages or []
+        with self._core.alone():
+            return self._core.until(lambda ms: self._core.take_many(ms, count_max), READABLE, timeout)
 
     def read_some(self, size_max: int, timeout: Optional[float] = None) -> Optional[Chunk]:
         """The next bytes of the current message, at most `size_max`; None when the readable side has ended.
@@ -145,10 +144,11 @@ class Readable(BaseReadable[BlockingCore]):
         """
         if size_max < 1:
             raise ValueError("size_max is less than 1")
-        chunk: Optional[Chunk] = self._core.read(
-            lambda ms: self._core.take_some(ms, size_max), READABLE_SOME, timeout
-        )
-        return chunk
+        with self._core.alone():
+            chunk: Union[Chunk, _End] = self._core.until_held(  # type: ignore[assignment]
+                lambda: self._core.take_some(0, size_max), READABLE_SOME, timeout
+            )
+        return None if isinstance(chunk, _End) else chunk
 
 
 class Writable(BaseWritable[BlockingCore]):
