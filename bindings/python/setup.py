@@ -1,6 +1,7 @@
 """Builds the wheel: the extension made from the header, and the library beside it.
 
-The library is the file that WSSTREAM_LIBRARY names, else the one in the project's build folder.
+The library is the file that WSSTREAM_LIBRARY names, else the one in the project's build folder, which is WSSTREAM_BUILD_DIR or
+`build`. Nothing is written elsewhere.
 """
 
 import os
@@ -14,9 +15,9 @@ from setuptools.command.build_ext import build_ext
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-LIBRARY = pathlib.Path(os.environ.get("WSSTREAM_LIBRARY") or ROOT / "build/cargo/release/libwsstream.so").resolve()
+BUILD = pathlib.Path(os.environ.get("WSSTREAM_BUILD_DIR") or ROOT / "build").resolve()
+LIBRARY = pathlib.Path(os.environ.get("WSSTREAM_LIBRARY") or BUILD / "cargo/release/libwsstream.so").resolve()
 OLDEST_PYTHON = "cp39"
-BUILD = ROOT / "build" / "python"
 
 
 def found(pattern, path):
@@ -44,14 +45,14 @@ class Wheel(bdist_wheel):
         return OLDEST_PYTHON, "abi3", f"manylinux_2_{needed}_{machine}"
 
 
-BUILD.mkdir(parents=True, exist_ok=True)
+(BUILD / "python").mkdir(parents=True, exist_ok=True)
 setup(
     version=re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1],
     cffi_modules=["native/build.py:builder"],
     cmdclass={"build_ext": BuildExtension, "bdist_wheel": Wheel},
     options={
         "bdist_wheel": {"py_limited_api": OLDEST_PYTHON},
-        "build": {"build_base": str(BUILD / "wheel")},
-        "egg_info": {"egg_base": str(BUILD)},
+        "build": {"build_base": str(BUILD / "python" / "wheel")},
+        "egg_info": {"egg_base": str(BUILD / "python")},
     },
 )

@@ -1,24 +1,12 @@
 """tests/scenarios.toml in Python, with both front ends."""
 
-import ast
 import errno
-import pathlib
-import re
 import socket
 
 import pytest
 import wsstream
 from control import release, unique
 from shapes import of_each
-
-SCENARIOS = pathlib.Path(__file__).resolve().parents[3] / "tests" / "scenarios.toml"
-
-
-def test_every_scenario_is_here():
-    wanted = re.findall(r'^name = "(\w+)"$', SCENARIOS.read_text(), re.MULTILINE)
-    module = ast.parse(pathlib.Path(__file__).read_text())
-    found = [node.name for node in module.body if isinstance(node, ast.AsyncFunctionDef)]
-    assert [f"test_{name}" for name in wanted] == found
 
 
 def letters(index, size):
