@@ -80,6 +80,8 @@ async def test_wrong_arguments_are_refused(api, server):
     async with api.Stream(server + "/echo") as ws:
         with pytest.raises(TypeError):
             await ws.writable.write(5)
+        with pytest.raises(UnicodeEncodeError):
+            await ws.writable.write("\ud800")
         with pytest.raises(wsstream.ArgumentError):
             ws.close(70_000)
         for count in (0, -1):

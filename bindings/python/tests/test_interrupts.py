@@ -122,7 +122,8 @@ PROGRAMS = {
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_an_interrupt_ends_the_call_and_nothing_else(server, program):
     code = textwrap.dedent(HEAD) + textwrap.dedent(PROGRAMS[program])
-    environment = dict(os.environ, PYTHONPATH=os.path.dirname(__file__))
+    paths = [os.path.dirname(__file__), os.environ.get("PYTHONPATH")]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths)))
     done = subprocess.run(
         [sys.executable, "-B", "-c", code, server], stderr=subprocess.PIPE, text=True, env=environment, timeout=40
     )

@@ -125,7 +125,9 @@ def test_the_child_of_a_fork_refuses_and_frees_and_the_parent_goes_on(server):
         try:
             with pytest.raises(wsstream.ForkedError):
                 ws.close()
+            before = descriptors()
             ws.free()
+            assert descriptors() < before
             with wsstream.sync.WebSocketStream(server + "/echo") as own:
                 own.writable.write("own")
                 return 0 if own.readable.read() == "own" else 1

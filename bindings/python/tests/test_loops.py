@@ -99,7 +99,8 @@ def test_a_flood_lets_other_tasks_run(server):
     asyncio.run(main())
 
 
-def test_writing_lets_other_tasks_run(server):
+@pytest.mark.parametrize("what", ["write", "read_some"])
+def test_calls_that_need_not_wait_let_other_tasks_run(server, what):
     async def main():
         turns = 0
 
@@ -109,12 +110,14 @@ def test_writing_lets_other_tasks_run(server):
                 turns += 1
                 await asyncio.sleep(0)
 
-        async with wsstream.WebSocketStream(server + "/sink") as ws:
+        async with wsstream.WebSocketStream(server + "/echo") as ws:
+            await ws.writable.write("x" * 5000)
             task = asyncio.ensure_future(other())
-            for index in range(5000):
-                await ws.writable.write("x")
+            for index in range(2000):
+                await (ws.writable.write("x") if what == "write" else ws.readable.read_some(1))
                 assert turns >= index // 64 - 1
             task.cancel()
+            ws.free()
 
     asyncio.run(main())
 

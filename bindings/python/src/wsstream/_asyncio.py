@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# So many writes that find room in a row let the loop's other tasks run before the next.
-WRITES_IN_A_ROW = 64
+# So many writes, or reads of parts, let the loop's other tasks run before the next, also where none of them has to wait.
+CALLS_IN_A_ROW = 64
 
 
 def _free_in_loop(loop: asyncio.AbstractEventLoop, descriptor: int, owned: Any) -> None:
@@ -50,7 +50,7 @@ class AsyncCore(Core):
         self.waiting: Dict[int, List[asyncio.Future[None]]] = {}
         self.watched = 0
         self.has_read_at_once = False
-        self.writes = 0
+        self.calls = 0
         self.turns: Optional[asyncio.Lock] = None
         super().__init__(*arguments)
 
@@ -125,6 +125,10 @@ class AsyncCore(Core):
                 _wake(futures)
         if over:
             self._watch(self.watched & ~over)
+
+    async def let_others_run(self) -> None:
+        self.calls = 0
+        await asyncio.sleep(0)
 
     def refuse_second_reader(self) -> None:
         if self.waiting.get(READABLE) or self.waiting.get(READABLE_SOME):
@@ -227,8 +231,12 @@ class Readable(BaseReadable[AsyncCore]):
         """
         if size_max < 1:
             raise ValueError("size_max is less than 1")
-        self._core.refuse_second_reader()
-        chunk: Union[Chunk, _End] = await self._core.until(lambda: self._core.take_some(0, size_max), READABLE_SOME)
+        core = self._core
+        core.refuse_second_reader()
+        core.calls += 1
+        if core.calls >= CALLS_IN_A_ROW:
+            await core.let_others_run()
+        chunk: Union[Chunk, _End] = await core.until(lambda: core.take_some(0, size_max), READABLE_SOME)
         return None if isinstance(chunk, _End) else chunk
 
 
@@ -270,10 +278,9 @@ class Writable(BaseWritable[AsyncCore]):
 
     async def _write(self, kind: int, pointer: Any, size: int, flags: int) -> None:
         core = self._core
-        core.writes += 1
-        if core.writes >= WRITES_IN_A_ROW:
-            core.writes = 0
-            await asyncio.sleep(0)
+        core.calls += 1
+        if core.calls >= CALLS_IN_A_ROW:
+            await core.let_others_run()
         if (core.turns is not None and core.turns.locked()) or core.put(0, kind, pointer, size, flags) is None:
             await core.write(kind, pointer, size, flags)
 
