@@ -13,7 +13,7 @@ features := --features wsstream/dump,wsstream/fault-injection,wsstream/count-loc
 faults := --test fault_injection --test hostile_faults
 # What runs over wss as well. The others look at documents and instructions.
 secure := $(addprefix --test ,addresses allocations boundaries bounds closed closing compression ends halves handshake hostile leaks malformed opening polling \
-	prefixes reading statuses writing writing_many)
+	parts prefixes reading statuses writing writing_many)
 figures = scripts/with-server --deadline 600 python3 tests/figures/figures.py $(1) \
 	build/test/tests/figures/workload build/cargo/release/libwsstream.so
 
@@ -40,6 +40,7 @@ test: ## every test
 check: ## the developer's loop: format, lints, licences, interface, tests of Rust and C
 	@scripts/prepare check
 	@cargo xtask check
+	@scripts/check-docs
 	@$(MAKE) --no-print-directory test-rust test-c
 
 .PHONY: server
@@ -55,13 +56,23 @@ test-rust: ## the tests of the Rust workspace, those with sockets over ws and ov
 			cargo test --locked --quiet --no-fail-fast --workspace $(features) $(faults) $(secure)'
 
 .PHONY: check-interface
-check-interface: ## compare header, its documentation, symbols and layout with what is committed
-	@for part in "header --check" "symbols --check" "layout --check" docs-lines example "python --check" "conformance --check"; do \
+check-interface: ## compare header, manual, book, symbols and layout with what is committed
+	@for part in "header --check" "symbols --check" "layout --check" docs-lines example "python --check" "conformance --check" "man --check"; do \
 		scripts/quietly "$$part" cargo xtask $$part || exit; done
+	@scripts/quietly "documents" scripts/check-docs
 
 .PHONY: header
 header: ## write the header and the lists made from the source
-	@for part in header symbols layout python conformance; do cargo xtask $$part || exit; done
+	@for part in header symbols layout python conformance man; do cargo xtask $$part || exit; done
+
+.PHONY: documents
+documents: ## put the programs into the book's pages, and check blocks and links of every page
+	@scripts/check-docs --write
+
+.PHONY: book
+book: ## render docs/book as HTML into build/docs/book
+	@scripts/prepare book
+	@scripts/quietly "book" mdbook build docs/book
 
 build_test = scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
 build_sanitized = scripts/quietly "C programs with sanitizers" scripts/build-c sanitized -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=address

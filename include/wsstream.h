@@ -276,7 +276,8 @@ typedef struct wsstream_close_info {
 // The URL is ws: or wss: (http: and https: mean the same two), has no fragment and is made canonical, as
 // wsstream_url then shows, user and password included: these are sent as Authorization: Basic, unless the options
 // have a field of that name. A relative one needs WSSTREAM_OPTION_BASE_URL, else it is ERR_SYNTAX. What the network
-// and the server have against it comes from wsstream_wait_opened.
+// and the server have against it comes from wsstream_wait_opened. A redirect is not followed: it is a refused upgrade
+// with its http_status, and wsstream_response_header has its Location. wss speaks TLS 1.2 and 1.3.
 wsstream_status wsstream_open(const char *url,
                               size_t size,
                               const wsstream_options *options,
@@ -308,6 +309,8 @@ wsstream_status wsstream_wait_opened(wsstream *stream, int64_t timeout_ms);
 //            ERR_INTERNAL.
 // Lifetime:  nothing to release.
 // Since:     0.1
+//
+// type is WSSTREAM_TEXT or WSSTREAM_BINARY.
 //
 // OK:     taken, and there is room for the next one.
 // QUEUED: taken, but the time ran out while more than WRITE_BUFFER_SIZE bytes were on their way: no room for now.
@@ -341,6 +344,9 @@ wsstream_status wsstream_write(wsstream *stream,
 //
 // A message keeps the larger piece of memory alive that it was received into: copy what you keep for long. out is
 // overwritten, so release the message of the last call first.
+//
+// The peer's pings are no messages: the library answers them, also while nobody reads; only one behind more than
+// READ_BUFFER_SIZE unread bytes waits for a reader.
 wsstream_status wsstream_read(wsstream *stream, int64_t timeout_ms, wsstream_message *out);
 
 // Gives a message's bytes back and zeroes it.
@@ -372,7 +378,7 @@ void wsstream_message_release(wsstream_message *message);
 //
 // WSSTREAM_NO_CODE without a reason (NULL, 0) sends a Close without a body; with a reason it means 1000. While
 // connecting, this gives up the opening: code and reason are not used, waits and reads answer ERR_CONNECTION, writes
-// ERR_STATE.
+// ERR_STATE, and the cause is WSSTREAM_CAUSE_ABORTED; ERR_ABORTED comes from an aborter only.
 wsstream_status wsstream_close(wsstream *stream, int32_t code, const char *reason, size_t size);
 
 // Waits for the end of the connection and says how it ended.
@@ -903,6 +909,8 @@ wsstream_status wsstream_readable_cancel(wsstream *stream, int32_t code, const c
 // Lifetime:  nothing to release.
 // Since:     0.1
 //
+// Of each message type, flags, data and size count; flags may be 0: each is whole anyway.
+//
 // taken says how many were taken, from the first on, and so with which one to go on. With OK it is all of them, and
 // there is room. QUEUED: the time ran out behind at least one, and there is no room for now. AGAIN: none was taken.
 // With an error the one behind those taken was refused: ERR_ARGUMENT for text that is not UTF-8 leaves the stream as
@@ -964,6 +972,7 @@ wsstream_status wsstream_flush(wsstream *stream, int64_t timeout_ms);
 // Since:     0.1
 //
 // OK means that the connection has ended cleanly, as with wsstream_wait_closed, which goes on waiting after an AGAIN.
+// Messages that arrive meanwhile are dropped, as after wsstream_close.
 wsstream_status wsstream_writable_close(wsstream *stream, int64_t timeout_ms);
 
 // Ends the writable side: a write that waits for room takes nothing, and the closing handshake starts.
@@ -976,8 +985,8 @@ wsstream_status wsstream_writable_close(wsstream *stream, int64_t timeout_ms);
 // Since:     0.1
 //
 // A code or reason that wsstream_close would refuse becomes an empty Close. What was taken before precedes the
-// Close; a message of wsstream_write_some without its WSSTREAM_FIN is given up. After the end of the half it does
-// nothing.
+// Close; a message of wsstream_write_some without its WSSTREAM_FIN is given up. Messages that arrive later are
+// dropped, as after wsstream_close. After the end of the half it does nothing.
 wsstream_status wsstream_writable_abort(wsstream *stream, int32_t code, const char *reason, size_t size);
 
 // -------------------------------------------------------------------------------------------------------------------

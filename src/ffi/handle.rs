@@ -18,8 +18,8 @@ use super::stream::wsstream;
 use super::wait::{
     wsstream_closed_fn, wsstream_event_fn, wsstream_freed_fn, wsstream_message_fn, wsstream_opened_fn,
 };
-use crate::memory::Slice;
 use crate::memory::chunk::RawSlice;
+use crate::memory::{Loan, Slice};
 use crate::stream::{Message, Status, Stream, Timeout, is_refused};
 
 /// The body of an exported function that answers a status: it gets a [`Call`] and ends with `Result<Status, Status>`.
@@ -137,9 +137,13 @@ impl Call {
     }
 
     /// A buffer to be written to.
-    pub(super) fn buffer(&self, buffer: *mut c_void, capacity: usize) -> Result<Buffer<'_>, Status> {
+    pub(super) fn buffer(&self, buffer: *mut c_void, capacity: usize) -> Result<Loan<'_>, Status> {
         self.check(buffer, capacity)?;
-        Ok(Buffer { place: buffer.cast(), capacity, call: PhantomData })
+        if buffer.is_null() {
+            return Ok(Loan::new(&mut []));
+        }
+        // SAFETY: the caller's own buffer has so many bytes, and during the call it is nobody else's.
+        Ok(Loan::new(unsafe { std::slice::from_raw_parts_mut(buffer.cast(), capacity) }))
     }
 
     /// An output argument, zeroed; NULL is an error.
@@ -353,28 +357,6 @@ impl<T> SizedOutput<'_, T> {
         // SAFETY: the caller's own variable of at least `size` bytes, which is no more than the value has.
         unsafe {
             std::ptr::copy_nonoverlapping(std::ptr::from_ref(value).cast::<u8>(), self.place.cast(), size);
-        }
-    }
-}
-
-/// The buffer of `read_some`.
-pub(super) struct Buffer<'call> {
-    place: *mut u8,
-    capacity: usize,
-    call: PhantomData<&'call mut u8>,
-}
-
-impl Buffer<'_> {
-    pub(super) fn capacity(&self) -> usize {
-        self.capacity
-    }
-
-    /// Writes bytes to its beginning. What does not fit is an error of the layer below: it panics, nothing is written.
-    pub(super) fn write(&mut self, bytes: &[u8]) {
-        assert!(bytes.len() <= self.capacity, "more bytes than were asked for");
-        if !bytes.is_empty() {
-            // SAFETY: the caller's own buffer, writable during the call, has room for them and is nobody else's.
-            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.place, bytes.len()) };
         }
     }
 }

@@ -65,6 +65,9 @@ pub struct wsstream_chunk {
 ///
 /// A message keeps the larger piece of memory alive that it was received into: copy what you keep for long. out is
 /// overwritten, so release the message of the last call first.
+///
+/// The peer's pings are no messages: the library answers them, also while nobody reads; only one behind more than
+/// READ_BUFFER_SIZE unread bytes waits for a reader.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_read(
     stream: *mut wsstream,
@@ -141,7 +144,7 @@ pub unsafe extern "C" fn wsstream_read_some(
         let out = call.output(out)?;
         let mut buffer = call.buffer(buffer, capacity)?;
         let (stream, timeout) = call.stream(stream)?.live_within(timeout_ms)?;
-        let part = stream.read_some(timeout, buffer.capacity(), &mut |bytes| buffer.write(bytes))?;
+        let part = stream.read_some(timeout, &mut buffer)?;
         let flags = if part.fin { FIN } else { 0 };
         out.set(wsstream_chunk {
             r#type: part.kind as u32,

@@ -30,7 +30,8 @@ pub struct wsstream {
 /// The URL is ws: or wss: (http: and https: mean the same two), has no fragment and is made canonical, as
 /// wsstream_url then shows, user and password included: these are sent as Authorization: Basic, unless the options
 /// have a field of that name. A relative one needs WSSTREAM_OPTION_BASE_URL, else it is ERR_SYNTAX. What the network
-/// and the server have against it comes from wsstream_wait_opened.
+/// and the server have against it comes from wsstream_wait_opened. A redirect is not followed: it is a refused upgrade
+/// with its http_status, and wsstream_response_header has its Location. wss speaks TLS 1.2 and 1.3.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_open(
     url: *const c_char,
@@ -91,7 +92,7 @@ pub unsafe extern "C" fn wsstream_wait_opened(stream: *mut wsstream, timeout_ms:
 ///
 /// WSSTREAM_NO_CODE without a reason (NULL, 0) sends a Close without a body; with a reason it means 1000. While
 /// connecting, this gives up the opening: code and reason are not used, waits and reads answer ERR_CONNECTION, writes
-/// ERR_STATE.
+/// ERR_STATE, and the cause is WSSTREAM_CAUSE_ABORTED; ERR_ABORTED comes from an aborter only.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_close(
     stream: *mut wsstream,

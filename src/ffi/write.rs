@@ -31,6 +31,8 @@ fn kind(r#type: u32) -> Result<Kind, Status> {
 /// Lifetime:  nothing to release.
 /// Since:     0.1
 ///
+/// type is WSSTREAM_TEXT or WSSTREAM_BINARY.
+///
 /// OK:     taken, and there is room for the next one.
 /// QUEUED: taken, but the time ran out while more than WRITE_BUFFER_SIZE bytes were on their way: no room for now.
 /// AGAIN:  not taken, the time ran out before the stream was open or had room: write it again later.
@@ -67,6 +69,8 @@ pub unsafe extern "C" fn wsstream_write(
 ///            WSSTREAM_NO_COMPRESS.
 /// Lifetime:  nothing to release.
 /// Since:     0.1
+///
+/// Of each message type, flags, data and size count; flags may be 0: each is whole anyway.
 ///
 /// taken says how many were taken, from the first on, and so with which one to go on. With OK it is all of them, and
 /// there is room. QUEUED: the time ran out behind at least one, and there is no room for now. AGAIN: none was taken.
@@ -172,6 +176,7 @@ pub unsafe extern "C" fn wsstream_flush(stream: *mut wsstream, timeout_ms: i64) 
 /// Since:     0.1
 ///
 /// OK means that the connection has ended cleanly, as with wsstream_wait_closed, which goes on waiting after an AGAIN.
+/// Messages that arrive meanwhile are dropped, as after wsstream_close.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_writable_close(stream: *mut wsstream, timeout_ms: i64) -> wsstream_status {
     enter!(|call| {
@@ -190,8 +195,8 @@ pub unsafe extern "C" fn wsstream_writable_close(stream: *mut wsstream, timeout_
 /// Since:     0.1
 ///
 /// A code or reason that wsstream_close would refuse becomes an empty Close. What was taken before precedes the
-/// Close; a message of wsstream_write_some without its WSSTREAM_FIN is given up. After the end of the half it does
-/// nothing.
+/// Close; a message of wsstream_write_some without its WSSTREAM_FIN is given up. Messages that arrive later are
+/// dropped, as after wsstream_close. After the end of the half it does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wsstream_writable_abort(
     stream: *mut wsstream,

@@ -162,7 +162,7 @@ impl Chunk {
     ///
     /// There must be room: `Ok(0)` is the source's way to say that it ended.
     #[inline]
-    pub fn fill_from(&mut self, source: &mut impl Source, at_most: usize) -> io::Result<usize> {
+    pub fn fill_from(&mut self, source: &mut (impl Source + ?Sized), at_most: usize) -> io::Result<usize> {
         let size = self.spare().min(at_most);
         debug_assert!(size > 0, "an empty tail would look like the end of the source");
         // SAFETY: the tail lies inside the allocation, no slice reaches it, and we are the only writer.

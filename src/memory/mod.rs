@@ -8,6 +8,8 @@ pub mod chunk;
 pub mod mask;
 pub mod pool;
 pub mod random;
+pub mod room;
 pub mod seat;
 
 pub use chunk::{Chunk, Slice, Source};
+pub use room::{Loan, Room};

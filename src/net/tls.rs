@@ -16,7 +16,7 @@ pub use failure::TlsFailure;
 
 use super::sys::{self, Descriptor};
 use super::transport::{Received, Sent};
-use crate::memory::Chunk;
+use crate::memory::Room;
 use buffer::Buffer;
 use record::{Done, RECORD_SIZE, RECORD_SIZE_MAX, Trouble};
 use rustls::client::UnbufferedClientConnection;
@@ -86,7 +86,7 @@ struct State {
 /// What a thread wants of a connection that processes records.
 enum Wish<'a> {
     /// Plaintext, so many bytes at most.
-    Read(&'a mut Chunk, usize),
+    Read(&'a mut dyn Room, usize),
     /// To encrypt these bytes, if the handshake is done.
     Encrypt(&'a [u8]),
     /// To tell the peer that nothing more comes.
@@ -181,9 +181,9 @@ impl Tls {
     }
 
     /// As `Transport::receive`.
-    pub fn receive(&self, socket: &Descriptor, chunk: &mut Chunk, room: usize) -> Result<Received> {
+    pub fn receive(&self, socket: &Descriptor, room: &mut dyn Room, at_most: usize) -> Result<Received> {
         let mut state = self.lock();
-        let received = state.receive(socket, chunk, room);
+        let received = state.receive(socket, room, at_most);
         self.unlock(state);
         received
     }
@@ -307,18 +307,18 @@ impl State {
 
     /// Plaintext that lies there, else what whole records give, else what the socket brings: one call of it unless a
     /// record comes in pieces.
-    fn receive(&mut self, socket: &Descriptor, chunk: &mut Chunk, room: usize) -> Result<Received> {
+    fn receive(&mut self, socket: &Descriptor, room: &mut dyn Room, at_most: usize) -> Result<Received> {
         if self.is_discarding {
             return self.discard(socket);
         }
-        let before = chunk.len();
-        self.take_plaintext(chunk, room);
+        let before = room.filled_size();
+        self.take_plaintext(room, at_most);
         for left in (0..=RECEIVES_MAX).rev() {
-            let size = chunk.len() - before;
-            if self.is_processable && size < room {
-                self.process(Wish::Read(chunk, room - size));
+            let size = room.filled_size() - before;
+            if self.is_processable && size < at_most {
+                self.process(Wish::Read(room, at_most - size));
             }
-            let size = chunk.len() - before;
+            let size = room.filled_size() - before;
             if size > 0 {
                 return Ok(Received::Bytes { size, drained: self.is_drained && !self.has_input() });
             }
@@ -326,7 +326,7 @@ impl State {
                 self.is_end_told = true;
                 return self.failure.clone().map_or(Ok(Received::End), |failure| Err(failure.into()));
             }
-            if left == 0 || room == 0 {
+            if left == 0 || at_most == 0 {
                 break;
             }
             if self.input.len() >= INPUT_SIZE_MAX {
@@ -375,10 +375,10 @@ impl State {
         }
     }
 
-    fn take_plaintext(&mut self, chunk: &mut Chunk, room: usize) {
-        let size = self.plaintext.len().min(room);
+    fn take_plaintext(&mut self, room: &mut dyn Room, at_most: usize) {
+        let size = self.plaintext.len().min(at_most);
         if size > 0 {
-            chunk.append(&self.plaintext.filled()[..size]);
+            room.append(&self.plaintext.filled()[..size]);
             self.plaintext.consume(size);
         }
     }
@@ -517,9 +517,9 @@ impl State {
 
 /// Gives a reader what it has room for; the rest is for later.
 fn hand_out<'a>(payload: &'a [u8], wish: &mut Wish<'_>) -> &'a [u8] {
-    let Wish::Read(chunk, room) = wish else { return payload };
-    let (fitting, rest) = payload.split_at(payload.len().min(*room));
-    chunk.append(fitting);
-    *room -= fitting.len();
+    let Wish::Read(room, at_most) = wish else { return payload };
+    let (fitting, rest) = payload.split_at(payload.len().min(*at_most));
+    room.append(fitting);
+    *at_most -= fitting.len();
     rest
 }

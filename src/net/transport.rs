@@ -6,7 +6,7 @@
 
 use super::sys::{self, Descriptor};
 use super::tls::{Tls, TlsConfig};
-use crate::memory::Chunk;
+use crate::memory::Room;
 use rustls::pki_types::ServerName;
 use std::io::{ErrorKind, Result};
 use std::os::fd::{OwnedFd, RawFd};
@@ -91,19 +91,19 @@ impl Transport {
         self.tls.as_ref().map_or(0, |tls| tls.raw_received())
     }
 
-    /// Receives into the spare part of a chunk, at most so many bytes; sees to the TLS handshake, too.
-    pub fn receive(&self, chunk: &mut Chunk, at_most: usize) -> Result<Received> {
+    /// Receives where there is room, at most so many bytes; sees to the TLS handshake, too.
+    pub fn receive(&self, room: &mut impl Room, at_most: usize) -> Result<Received> {
         crate::fault::point("net.receive");
         if crate::fault::fails("net.receive") {
             return Err(ErrorKind::ConnectionReset.into());
         }
-        let room = chunk.spare().min(at_most);
+        let at_most = room.spare().min(at_most);
         if let Some(tls) = &self.tls {
-            return tls.receive(&self.socket, chunk, room);
+            return tls.receive(&self.socket, room, at_most);
         }
-        match chunk.fill_from(&mut sys::Receive(&self.socket), room) {
+        match room.fill_from(&mut sys::Receive(&self.socket), at_most) {
             Ok(0) => Ok(Received::End),
-            Ok(size) => Ok(Received::Bytes { size, drained: size < room }),
+            Ok(size) => Ok(Received::Bytes { size, drained: size < at_most }),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Received::Nothing),
             Err(error) => Err(error),
         }

@@ -13,7 +13,7 @@ pub(super) const DRIVEN: u32 = READABLE | READABLE_SOME | OPENED;
 /// What to pump for.
 pub(super) fn goal_of(events: u32) -> Goal {
     if events & READABLE_SOME != 0 {
-        Goal::Part
+        Goal::Part { room: 0 }
     } else if events & READABLE != 0 {
         Goal::Queue
     } else {

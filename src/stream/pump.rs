@@ -2,9 +2,10 @@
 //! calls it; it never waits, and one turn of it is bounded whatever the peer sends.
 
 use super::read::Driving;
-use super::read_side::{Decoded, MESSAGE_COST, Message, ReadSide};
+use super::read_side::{Decoded, MESSAGE_COST, Message, Part, ReadSide};
 use super::read_word::{CANCELLED, DISCARD, ENDED, FREED, Reading};
 use super::{Ending, READABLE, Stream, log};
+use crate::memory::{Loan, Slice};
 use crate::net::transport::Received;
 use crate::proto::failure::Failure;
 use std::sync::atomic::Ordering;
@@ -25,8 +26,8 @@ pub(super) enum Goal {
     Message,
     /// A message at the head of the queue.
     Queue,
-    /// A part of a message, or a message.
-    Part,
+    /// A part of a message, or a message; the caller lends so much memory for it.
+    Part { room: usize },
     /// The message at the head whole, then what fits below the mark: an event asks for it, but no thread.
     Head,
     /// What fits below the mark: nobody asks for it now.
@@ -40,6 +41,8 @@ pub(super) enum Pumped {
     Message(Message),
     /// The goal is reached.
     Reached,
+    /// What the socket has next goes straight into what the caller lends.
+    Lent,
     /// The socket has nothing now.
     Starved,
     /// No more may be held.
@@ -67,16 +70,12 @@ impl Stream {
                 return Pumped::Starved;
             }
             left -= 1;
+            if matches!(goal, Goal::Part { room } if side.is_for_lent(room)) {
+                return Pumped::Lent;
+            }
             let budget = self.budget(side, goal);
             let received = side.receive(budget);
-            // After a failure of TLS itself its alert goes out; a socket that is broken takes nothing.
-            let is_broken = matches!(&received, Err(error) if error.raw_os_error().is_some());
-            if side.is_secure && !is_broken {
-                self.see_to_security(side);
-            }
-            if let Ok((Received::Bytes { size, .. }, _)) = received {
-                self.note_received(size);
-            }
+            self.note_reception(side, received.as_ref().map(|(received, _)| received));
             match received {
                 Ok((Received::Bytes { size, .. }, Decoded::Starved)) => {
                     // Empty fragments are decoded without a word, two bytes each.
@@ -135,7 +134,7 @@ impl Stream {
                     }
                 }
                 Goal::Queue if side.has_queued() => return Some(Pumped::Reached),
-                Goal::Part if side.has_queued() || side.has_part() => return Some(Pumped::Reached),
+                Goal::Part { .. } if side.has_queued() || side.has_part() => return Some(Pumped::Reached),
                 _ => {}
             }
             if side.is_over {
@@ -171,7 +170,7 @@ impl Stream {
     /// How many bytes of messages may still be taken in: the mark bounds what nobody asked for.
     pub(super) fn budget(&self, side: &ReadSide, goal: Goal) -> usize {
         let is_bounded = match goal {
-            Goal::Mark | Goal::Part => true,
+            Goal::Mark | Goal::Part { .. } => true,
             Goal::Head => side.has_queued(),
             Goal::Message | Goal::Queue | Goal::Open => false,
         };
@@ -205,11 +204,36 @@ impl Stream {
         });
     }
 
-    /// Bytes have come: the count that pings are judged by.
-    fn note_received(&self, size: usize) {
-        // Only the owner of the read word writes it.
-        let received = self.wire_received.load(Ordering::Relaxed) + size as u64;
-        self.wire_received.store(received, Ordering::Relaxed);
+    /// `pump` has answered `Lent`: receives once into what the caller lends. None: nothing is there now.
+    pub(super) fn receive_lent(&self, side: &mut ReadSide, lent: &mut Loan<'_>) -> Option<Part> {
+        let received = side.receive_lent(lent);
+        self.note_reception(side, received.as_ref().map(|(received, _)| received));
+        match received {
+            Ok((Received::End, _)) => self.see_to_end(side, None),
+            Err(error) => self.see_to_end(side, Some(&error)),
+            Ok((_, Err(decoded))) => self.see_to(side, decoded),
+            Ok((_, Ok(part))) => {
+                if part.fin {
+                    self.note_message(side, &Message { kind: part.kind, payload: Slice::empty() });
+                }
+                return Some(part);
+            }
+        }
+        None
+    }
+
+    /// A receive has been made: sees to what TLS wants to send, and counts the bytes that pings are judged by.
+    fn note_reception(&self, side: &mut ReadSide, received: Result<&Received, &std::io::Error>) {
+        // After a failure of TLS itself its alert goes out; a socket that is broken takes nothing.
+        let is_broken = matches!(received, Err(error) if error.raw_os_error().is_some());
+        if side.is_secure && !is_broken {
+            self.see_to_security(side);
+        }
+        if let Ok(Received::Bytes { size, .. }) = received {
+            // Only the owner of the read word writes it.
+            let received = self.wire_received.load(Ordering::Relaxed) + *size as u64;
+            self.wire_received.store(received, Ordering::Relaxed);
+        }
     }
 
     /// A local close: what came before is kept, what comes later is dropped (decision 14).

@@ -338,7 +338,7 @@ impl Stream {
         mut take: impl FnMut(&mut ReadSide, Pumped) -> Option<Result<T, Status>>,
     ) -> Result<T, Status> {
         crate::fault::point("stream.read");
-        let asked = if goal == Goal::Part { READABLE_SOME } else { READABLE };
+        let asked = if matches!(goal, Goal::Part { .. }) { READABLE_SOME } else { READABLE };
         let _inside = self.inside();
         let mut driving = driving;
         let mut seat = None;

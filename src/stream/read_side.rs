@@ -4,7 +4,7 @@
 //! threads.
 
 use super::looking::Looking;
-use crate::memory::{Chunk, Slice, pool};
+use crate::memory::{Chunk, Loan, Room, Slice, pool};
 use crate::net::Transport;
 use crate::net::transport::Received as Reception;
 use crate::proto::decoder::{Broken, Decoder, Event, Span};
@@ -25,6 +25,9 @@ const CHUNK_SIZE_MIN: usize = 4 * 1024;
 const CHUNK_SIZE_MAX: usize = 256 * 1024;
 /// From so many missing bytes on, a message is received straight into its own memory.
 const DIRECT_SIZE_MIN: u64 = 16 * 1024;
+/// From so much on, the memory that a caller of `read_some` lends is received into: for less, one receive into a chunk serves
+/// many calls.
+const LENT_SIZE_MIN: usize = 16 * 1024;
 /// Its memory grows by so much at least, so that no message up to this size is moved; pages are touched as it comes.
 const DIRECT_ROOM_MIN: usize = 1024 * 1024;
 /// What follows a message beyond every chunk is likely to be another: no more of it is received where it has to be copied.
@@ -302,12 +305,13 @@ impl ReadSide {
     }
 
     /// Hands out the next bytes of the message at the head, at most so many; with 0 nothing is taken. None: none are here.
-    pub fn take_some(&mut self, capacity: usize, copy: &mut dyn FnMut(&[u8])) -> Option<Part> {
+    pub fn take_some(&mut self, lent: &mut Loan<'_>) -> Option<Part> {
+        let capacity = lent.spare();
         if let Some(Message { kind, payload }) = self.queue.front() {
             let (kind, rest) = (*kind, &payload[self.queue_given..]);
             let size = rest.len().min(capacity);
             let available = rest.len() - size;
-            copy(&rest[..size]);
+            lent.append(&rest[..size]);
             let fin = capacity > 0 && available == 0;
             self.queue_given += size;
             self.queued_size -= size;
@@ -322,7 +326,7 @@ impl ReadSide {
         let partial = self.partial.as_mut().filter(|partial| !partial.rest().is_empty())?;
         let size = partial.rest().len().min(capacity);
         let available = partial.rest().len() - size;
-        copy(&partial.rest()[..size]);
+        lent.append(&partial.rest()[..size]);
         partial.given += size;
         // What is left at the end of the message is counted with it.
         self.received.payload += size as u64;
@@ -543,6 +547,42 @@ impl ReadSide {
         self.partial.is_some()
             && self.input().is_empty()
             && self.decoder.payload_remaining() >= DIRECT_SIZE_MIN
+    }
+
+    /// Whether the next receive goes straight into so much memory that a caller of `read_some` lends.
+    pub fn is_for_lent(&self, room: usize) -> bool {
+        room >= LENT_SIZE_MIN
+            && self.is_direct()
+            && self.partial.as_ref().is_some_and(|partial| partial.rest().is_empty())
+            && !self.has_queued()
+            && !self.is_over
+    }
+
+    /// Receives once into memory of the caller's, where `is_for_lent` said so. The part is what came; else `Decoded` is what
+    /// was met.
+    pub fn receive_lent(&mut self, lent: &mut Loan<'_>) -> io::Result<(Reception, Result<Part, Decoded>)> {
+        let (Some(transport), Some(partial)) = (&self.transport, &self.partial) else {
+            return Ok((Reception::End, Err(Decoded::Starved)));
+        };
+        let expected = usize::try_from(self.decoder.payload_remaining()).unwrap_or(usize::MAX);
+        let received = transport.receive(lent, expected)?;
+        let Reception::Bytes { size, drained } = received else {
+            self.is_drained = true;
+            return Ok((received, Err(Decoded::Starved)));
+        };
+        self.is_drained = drained;
+        let fin = match self.decoder.decode(lent.filled(), usize::MAX) {
+            (_, Event::Part { fin, .. }) => fin,
+            (_, Event::Fail(failure)) => return Ok((received, Err(Decoded::Fail(failure)))),
+            _ => return Ok((received, Err(Decoded::Starved))),
+        };
+        let part = Part { kind: partial.kind, fin, size, available: 0 };
+        self.received.payload += size as u64;
+        self.is_parted = !fin;
+        if fin {
+            self.partial = None;
+        }
+        Ok((received, Ok(part)))
     }
 
     /// Receives once, at most `budget` bytes where they belong to a message. `Decoded` is what a direct receive has

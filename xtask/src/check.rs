@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::workspace::{cargo, command, output, succeed};
-use crate::{Outcome, conformance, document, header, layout, python, symbol};
+use crate::{Outcome, conformance, document, header, layout, manual, python, symbol};
 
 /// Runs every check and says which failed.
 pub fn run() -> Outcome {
@@ -21,6 +21,7 @@ pub fn run() -> Outcome {
     step("symbols", symbol::run(true));
     step("python", python::run(true));
     step("conformance", conformance::run(true));
+    step("man", manual::run(true));
     if is_there("cargo", &[OLDEST, "--version"]) {
         step("oldest compiler", oldest());
     }

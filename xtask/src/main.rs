@@ -11,8 +11,12 @@ mod header;
 mod item;
 mod layout;
 mod malformed;
+mod manual;
+mod mdoc;
+mod page;
 mod python;
 mod rust_layout;
+mod section;
 mod symbol;
 mod workspace;
 
@@ -29,6 +33,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   example            the program at the top of the header is examples/echo.c
   conformance [--check]  docs/conformance.md: every row of docs/rows.txt with the tests that hold it
   python  [--check]  bindings/python/src/wsstream/_constants.py: the numbers of the Python binding
+  man     [--check]  docs/man: a page for each declaration of the header, and wsstream(7)
   check              all of it, formatting, lints and the oldest compiler too";
 
 fn main() -> ExitCode {
@@ -47,6 +52,8 @@ fn main() -> ExitCode {
         ["conformance", "--check"] => conformance::run(true),
         ["python"] => python::run(false),
         ["python", "--check"] => python::run(true),
+        ["man"] => manual::run(false),
+        ["man", "--check"] => manual::run(true),
         ["check"] => check::run(),
         _ => Err(USAGE.to_owned()),
     };
