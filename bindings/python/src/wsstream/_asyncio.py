@@ -144,9 +144,12 @@ class AsyncCore(Core):
             message = self.take(0)
             if message is not None:
                 return message
-        await self.wait(READABLE)
-        self.has_read_at_once = False
-        return await self.until(lambda: self.take(0), READABLE)
+        while True:
+            await self.wait(READABLE)
+            self.has_read_at_once = False
+            message = self.take(0)
+            if message is not None:
+                return message
 
     async def write(self, kind: int, data: Any, size: int, flags: int) -> None:
         """Writes where there was no room, or others wait: one after the other, in the order they came."""

@@ -97,7 +97,11 @@ def _unpack(batch: Any) -> _Queue:
     """Makes Python's objects of a batch, which stays as it is."""
     queue = _Queue()
     packed = batch.packed
-    if packed:
+    if packed == 1:
+        # As in a conversation, which has no use for lists.
+        data = ffi.buffer(batch.bytes, batch.ends[0])[:]
+        queue.append(data.decode() if batch.types_of_all == TEXT else data)
+    elif packed:
         ends = ffi.unpack(batch.ends, packed)
         data = ffi.buffer(batch.bytes, ends[-1])[:]
         bounds = zip([0, *ends], ends)
