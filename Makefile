@@ -36,7 +36,7 @@ test: ## every test
 	@scripts/prepare test
 	@scripts/side-by-side '$(MAKE) --no-print-directory test-rust' '$(MAKE) --no-print-directory programs'
 	@$(MAKE) --no-print-directory check-interface test-c
-	@scripts/side-by-side '$(MAKE) --no-print-directory autobahn' '$(MAKE) --no-print-directory test-sanitized test-thread'
+	@scripts/side-by-side '$(MAKE) --no-print-directory autobahn test-python' '$(MAKE) --no-print-directory test-sanitized test-thread'
 	@$(MAKE) --no-print-directory test-figures
 
 .PHONY: check
@@ -60,14 +60,14 @@ test-rust: ## the tests of the Rust workspace, those with sockets over ws and ov
 
 .PHONY: check-interface
 check-interface: ## compare header, manual, book, symbols, layout and scenarios with what is committed
-	@for part in "header --check" "symbols --check" "layout --check" "abi --check" docs-lines example "conformance --check" "man --check" \
-		scenarios; do \
+	@for part in "header --check" "symbols --check" "layout --check" "abi --check" docs-lines example "python --check" \
+		"conformance --check" "man --check" scenarios; do \
 		scripts/quietly "$$part" cargo xtask $$part || exit; done
 	@scripts/quietly "documents" scripts/check-docs
 
 .PHONY: header
 header: ## write the header and the lists made from the source
-	@for part in header symbols layout abi conformance man; do cargo xtask $$part || exit; done
+	@for part in header symbols layout abi python conformance man; do cargo xtask $$part || exit; done
 
 .PHONY: documents
 documents: ## put the programs into the book's pages, and check blocks and links of every page
@@ -94,6 +94,11 @@ programs: ## build the C programs and the libraries that they are linked with
 test-c: ## the C programs against the release library, plain and under valgrind
 	@$(build_test)
 	@$(ctest) $(build)/test
+
+.PHONY: test-python
+test-python: ## the Python binding: its wheel, types, and tests over ws and wss
+	@$(build_test)
+	@scripts/test-python
 
 .PHONY: test-sanitized
 test-sanitized: ## the C programs under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -122,6 +127,7 @@ bench: ## measure beside other libraries: docs/performance.md and its drawing
 	@scripts/quietly "library" env WSSTREAM_BUILD_DIR=build scripts/build-c bench-library -DWSSTREAM_TESTS=OFF -DWSSTREAM_EXAMPLES=OFF -DWSSTREAM_STATIC=OFF
 	@for part in server rust; do scripts/quietly "bench/$$part" \
 		cargo build --locked --release --manifest-path bench/$$part/Cargo.toml --target-dir build/bench/cargo || exit; done
+	@scripts/quietly "bench/python" bench/python/prepare
 	@scripts/quietly "bench/c" sh -c 'cmake -S bench/c -B build/bench -DCMAKE_BUILD_TYPE=Release && cmake --build build/bench'
 	@bench/run.py
 	@bench/report.py

@@ -88,19 +88,46 @@ def drawing(figures_of):
     yield "</svg>"
 
 
-def versions(results):
+def versions(results, clients):
     found = {client: of[0]["version"] for figures in results["rows"].values() for client, of in figures.items()}
-    return ", ".join(found[client].replace("/", " ") for client in run.CLIENTS if client in found and client != LIMIT)
+    # Several clients may be of one library.
+    named = dict.fromkeys(found[client].replace("/", " ") for client in clients if client in found and client != LIMIT)
+    return ", ".join(named)
+
+
+PYTHON = """\
+## Python
+
+The clients in Python, each a process of CPython {python} with asyncio's own loop. *To best*: wsstream for asyncio divided by the best
+of the three peers, which are for asyncio, too. picows calls back with each frame and lends its bytes; the others give messages that
+stay. Only wsstream can gather messages.
+"""
+
+
+def python_table(figures_of):
+    yield "| | " + " | ".join(rows.PYTHON) + " | to best |"
+    yield "|---" * (len(rows.PYTHON) + 2) + "|"
+    for row, figures in figures_of.items():
+        peers = [figure for client, figure in figures.items() if not client.startswith(OURS)]
+        ours = figures.get("wsstream_asyncio")
+        share = f"{ours / min(peers):.2f}" if ours and peers else "-"
+        cells = [shown(figures.get(client), row) for client in rows.PYTHON]
+        yield f"| {row.name.removeprefix('Python: ')} | " + " | ".join(cells) + f" | {share} |"
 
 
 def main():
     path = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else run.BUILD / "results.json"
     results = json.loads(path.read_text())
-    figures_of = run.medians(results, [row for row in rows.rows(rows.GROUPS) if row.work != "scale"])
+    own_tables = ("scale", "python")
+    figures_of = run.medians(results, rows.rows(group for group in rows.GROUPS if group not in own_tables))
+    python_figures = run.medians(results, rows.python())
     clients = [client for client in run.CLIENTS if any(client in figures for figures in figures_of.values())]
     parts = [HEAD.format(rounds=results["rounds"], **results["machine"]), *summary(figures_of), "", "## Every client", ""]
-    parts += [*table(figures_of, clients), "", versions(results) + ".", "", "## Many streams in one process", ""]
+    parts += [*table(figures_of, clients), "", versions(results, run.CLIENTS) + ".", "", "## Many streams in one process", ""]
     parts += [*scaling(results), "", "Messages come through callbacks; opening is one stream after the other."]
+    if python_figures:
+        head = PYTHON.format(python=results["machine"]["python"])
+        parts += ["", head, *python_table(python_figures), "", versions(results, rows.PYTHON) + "."]
     (DOCS / "performance.md").write_text("\n".join(parts) + "\n")
     (DOCS / "performance.svg").write_text("\n".join(drawing(figures_of)) + "\n")
 

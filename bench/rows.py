@@ -77,7 +77,21 @@ def scale():
         yield Row(name, "scale", {"count": count, "rate": 10000, "seconds": 2}, only=("wsstream",))
 
 
-GROUPS = {"ws": plain, "look": looking, "wss": secure, "deflate": compressed, "scale": scale}
+# The clients in Python, which have rows of their own.
+PYTHON = ("wsstream_asyncio", "wsstream_blocking", "websockets", "aiohttp", "picows")
+
+
+def python():
+    yield Row("Python: echo 16 B", "echo", {"size": 16}, only=PYTHON)
+    yield Row("Python: echo 16 B, median", "echo", {"size": 16}, "latency", only=PYTHON)
+    yield Row("Python: 64 echoes of 16 B", "pipeline", {"size": 16, "gather": 1}, only=PYTHON)
+    for name, size in (("16 B", 16), ("1 KiB", 1024), ("64 KiB", 65536)):
+        yield Row(f"Python: receive {name}", "receive", {"size": size}, only=PYTHON)
+    yield Row("Python: send 1 KiB", "send", {"size": 1024}, only=PYTHON)
+    yield Row("Python: send 1 KiB, gathered", "send", {"size": 1024, "gather": 1}, only=PYTHON)
+
+
+GROUPS = {"ws": plain, "look": looking, "wss": secure, "deflate": compressed, "scale": scale, "python": python}
 
 
 def rows(groups):

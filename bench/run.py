@@ -30,8 +30,12 @@ TIME_MAX = 120
 
 
 def program(name):
+    """The command of a client or the server; None: it was not built."""
+    if name in rows.PYTHON:
+        python = BUILD / "python" / "bin" / "python"
+        return [str(python), "-B", str(ROOT / "bench" / "python" / "client.py"), name] if python.exists() else None
     found = [path for path in (BUILD / name, BUILD / "cargo" / "release" / name) if path.exists()]
-    return str(found[0]) if found else None
+    return [str(found[0])] if found else None
 
 
 def pinned(core):
@@ -45,7 +49,7 @@ class Bench:
         self.folder = pathlib.Path(folder)
         self.cores = sorted(os.sched_getaffinity(0))
         self.certificate = self.folder / "ca.pem"
-        command = [program("wsstream-bench-server"), str(self.certificate)]
+        command = [*program("wsstream-bench-server"), str(self.certificate)]
         self.server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=pinned(self.cores[-1]))
         self.plain, self.secure = self.server.stdout.readline().split()
 
@@ -66,7 +70,7 @@ class Bench:
             arguments["ca"] = self.certificate
         if row.text:
             arguments["payload"] = self.payload(row.text)
-        command = [program(client), row.work, (self.secure if row.secure else self.plain) + row.path]
+        command = [*program(client), row.work, (self.secure if row.secure else self.plain) + row.path]
         command += [f"{key}={value}" for key, value in arguments.items()]
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_MAX, preexec_fn=pinned(self.cores[0]))
         if done.returncode == UNSUPPORTED:
@@ -92,7 +96,8 @@ class Bench:
 
 def machine():
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    return {"processor": model[1] if model else platform.machine(), "cores": os.cpu_count(), "kernel": platform.release()}
+    return {"processor": model[1] if model else platform.machine(), "cores": os.cpu_count(), "kernel": platform.release(),
+            "python": platform.python_version()}
 
 
 def measure(arguments):
@@ -104,7 +109,7 @@ def measure(arguments):
             counts = {}
             for row in chosen:
                 for client in arguments.clients:
-                    if program(client) and (not row.only or client in row.only):
+                    if program(client) and client in (row.only or CLIENTS):
                         count = bench.count_for(client, row)
                         if count is not None:
                             counts[row, client] = count
@@ -132,7 +137,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--groups", type=lambda text: text.split(","), default=list(rows.GROUPS))
     parser.add_argument("--only", nargs="*", default=[], help="rows with these words")
-    parser.add_argument("--clients", type=lambda text: text.split(","), default=CLIENTS)
+    parser.add_argument("--clients", type=lambda text: text.split(","), default=[*CLIENTS, *rows.PYTHON])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--results", type=pathlib.Path, default=BUILD / "results.json")
     arguments = parser.parse_args()

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::workspace::{cargo, command, output, succeed};
-use crate::{Outcome, abi, conformance, document, header, layout, manual, scenario, symbol};
+use crate::{Outcome, abi, conformance, document, header, layout, manual, python, scenario, symbol};
 
 /// Runs every check and says which failed.
 pub fn run() -> Outcome {
@@ -20,6 +20,7 @@ pub fn run() -> Outcome {
     step("layout", layout::run(true));
     step("symbols", symbol::run(true));
     step("abi", abi::run(true));
+    step("python", python::run(true));
     step("conformance", conformance::run(true));
     step("man", manual::run(true));
     step("scenarios", scenario::run());

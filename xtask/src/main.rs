@@ -15,6 +15,7 @@ mod malformed;
 mod manual;
 mod mdoc;
 mod page;
+mod python;
 mod rust_layout;
 mod scenario;
 mod section;
@@ -34,6 +35,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   docs-lines         every function and callback of the header has its lines
   example            the program at the top of the header is examples/echo.c
   conformance [--check]  docs/conformance.md: every row of docs/rows.txt with the tests that hold it
+  python  [--check]  bindings/python/src/wsstream/_constants.py: the numbers of the Python binding
   man     [--check]  docs/man: a page for each declaration of the header, and wsstream(7)
   scenarios          every suite has each scenario of tests/scenarios.toml, and none besides
   check              all of it, formatting, lints and the oldest compiler too";
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
         ["example"] => header::example(),
         ["conformance"] => conformance::run(false),
         ["conformance", "--check"] => conformance::run(true),
+        ["python"] => python::run(false),
+        ["python", "--check"] => python::run(true),
         ["man"] => manual::run(false),
         ["man", "--check"] => manual::run(true),
         ["scenarios"] => scenario::run(),
