@@ -948,14 +948,19 @@ class core final : public std::enable_shared_from_this<core> {
   // Halves that a coroutine is in: bits of `half_of_...`.
   std::atomic<unsigned> halves{0};
 
-  // Of the stream's own thread, behind wsstream_free: no callback begins any more. Coroutines go on with errc::state.
-  void end() noexcept {
+  bool is_forked() const noexcept { return wsstream_wait_opened(stream, 0) == WSSTREAM_ERR_FORKED; }
+
+  // Of the stream's own thread, behind wsstream_free: no callback begins any more. Coroutines go on with errc::state. In
+  // the child of a fork it does not wait for the lock, which nobody there may hold: false.
+  bool end(bool forked) noexcept {
     std::vector<std::shared_ptr<waiter>> waiters;
     std::vector<std::unique_ptr<once>> onces;
     std::shared_ptr<message_function> wished, active;
     std::shared_ptr<waiter> event;
     {
-      const std::lock_guard<std::mutex> lock(mutex_);
+      std::unique_lock<std::mutex> lock(mutex_, std::defer_lock);
+      if (!forked) lock.lock();
+      else if (!lock.try_lock()) return false;
       ended_ = true;
       waiters.swap(waiters_);
       onces.swap(onces_);
@@ -965,6 +970,7 @@ class core final : public std::enable_shared_from_this<core> {
     }
     for (const auto& each : waiters) each->fire(events::none);
     resume_on(nullptr);
+    return true;
   }
 
   wsstream_status set_message(std::shared_ptr<message_function> function) {
@@ -1634,11 +1640,13 @@ class handle {
     return through_core("on_event", [&](detail::core& core) { return core.set_event(std::move(function)); });
   }
 
-  // A callback may free the stream, and this object with it, before the call that has set it returns.
+  // A callback may free the stream, and this object with it, before the call that has set it returns. In the child of a
+  // fork another thread of the parent may have taken the lock with it.
   template <class Call>
   result<void> through_core(const char* name, Call call) const {
     const std::shared_ptr<detail::core> core = core_;
     if (core == nullptr) return error(name, errc::argument);
+    if (core->is_forked()) return error(name, errc::forked);
     return detail::answer(core->stream, name, call(*core));
   }
 };
@@ -1693,8 +1701,10 @@ class stream final : public handle {
     const std::shared_ptr<detail::core> ended = std::move(core_);
     core_ = nullptr;
     if (ended == nullptr) return;
+    const bool forked = ended->is_forked();
     wsstream_free(ended->stream);
-    ended->end();
+    // What another thread of the parent was inside at the fork stays in memory, as with wsstream_free.
+    if (!ended->end(forked)) new std::shared_ptr<detail::core>(ended);
   }
 
  private:
@@ -1702,9 +1712,10 @@ class stream final : public handle {
     wsstream* opened = nullptr;
     const std::uint32_t version = wsstream_abi_version();
     if (version >> 16 != WSSTREAM_ABI_VERSION >> 16 || version < WSSTREAM_ABI_VERSION) {
-      return error("open", errc::unsupported, nullptr,
-                   "the library's interface is of version " + std::to_string(version) + ", the program's of " +
-                       std::to_string(WSSTREAM_ABI_VERSION));
+      char why[96];
+      std::snprintf(why, sizeof why, "the library's interface is of version 0x%08x, the program's of 0x%08x",
+                    static_cast<unsigned>(version), static_cast<unsigned>(WSSTREAM_ABI_VERSION));
+      return error("open", errc::unsupported, nullptr, why);
     }
     // Moved-from options are not those with every default.
     if (with != nullptr && with->raw_ == nullptr) return error("open", errc::argument);

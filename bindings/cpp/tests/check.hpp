@@ -7,11 +7,13 @@
 #include <dlfcn.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -174,6 +176,30 @@ inline void release(const std::string& token) {
   CHECK_EQUAL(ssize_t{12}, recv(fd, answer, 12, MSG_WAITALL));
   CHECK_EQUAL(std::string("HTTP/1.1 200"), answer);
   ::close(fd);
+}
+
+// What a child says on its standard error that `run` ends by abort().
+template <class Run>
+std::string last_words(Run run) {
+  int ends[2];
+  CHECK_EQUAL(0, pipe(ends));
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(ends[1], STDERR_FILENO);
+    run();
+    _exit(EXIT_SUCCESS);
+  }
+  CHECK(child > 0);
+  ::close(ends[1]);
+  std::string said;
+  char buffer[256];
+  for (ssize_t got = 0; (got = ::read(ends[0], buffer, sizeof buffer)) > 0;)
+    said.append(buffer, static_cast<std::size_t>(got));
+  ::close(ends[0]);
+  int status = 0;
+  CHECK_EQUAL(child, waitpid(child, &status, 0));
+  CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+  return said;
 }
 
 // Ends the program when its time is over, after what the library has to say for itself: a feature of the tests' build.

@@ -178,3 +178,25 @@ SCENARIO(a_descriptor_is_readable_while_a_watched_event_holds) {
   CHECK(*s.poll(ws_stream::events::readable | ws_stream::events::closed, check::soon) == ws_stream::events::readable);
   CHECK(s.flush(check::soon) == ws_stream::waited::settled);
 }
+
+SCENARIO(in_the_child_of_a_fork_streams_are_forked_and_what_they_own_goes) {
+  check::lives of;
+  stream s(check::url("/echo"));
+  s.opened();
+  s.on_closed([life = check::counted(of)](const ws_stream::result<ws_stream::close_info>&) {});
+  const pid_t child = fork();
+  if (child == 0) {
+    CHECK(s.try_read().error().code() == errc::forked);
+    CHECK(s.try_on_message([](const message&) {}).error().code() == errc::forked);
+    s.reset();
+    CHECK_EQUAL(0, of.alive());
+    stream own(check::url("/echo"));
+    CHECK_EQUAL("a child's own", echoed(own, "a child's own").copy());
+    own.reset();
+    _exit(EXIT_SUCCESS);
+  }
+  int status = 0;
+  CHECK_EQUAL(child, waitpid(child, &status, 0));
+  CHECK_EQUAL(0, status);
+  CHECK_EQUAL("the parent's", echoed(s, "the parent's").copy());
+}

@@ -139,6 +139,13 @@ SCENARIO(reading_tells_a_value_the_end_and_time_apart) {
   CHECK(!late && !late.done() && late.timed_out());
 }
 
+SCENARIO(the_value_of_what_has_none_ends_the_program_with_a_message) {
+  CHECK_EQUAL("ws_stream: the value of a wait or read that has none\n", check::last_words([] { (void)*received<int>(); }));
+  const std::string said = check::last_words([] { (void)*result<int>(ws_stream::error("call", errc::busy)); });
+  CHECK_EQUAL("ws_stream: call: TypeError: ", said.substr(0, 28));
+  CHECK_EQUAL("ws_stream: the error of a result that is ok\n", check::last_words([] { (void)result<int>(1).error(); }));
+}
+
 SCENARIO(errors_are_error_codes) {
   const std::error_code code = errc::aborted;
   CHECK_EQUAL("wsstream", std::string_view(code.category().name()));
