@@ -5,7 +5,10 @@ SHELL := /bin/bash
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 .DEFAULT_GOAL := help
 
+# Both may lie elsewhere: a build writes to nothing else.
 target := $(or $(CARGO_TARGET_DIR),target)
+build := $(or $(WSSTREAM_BUILD_DIR),build)
+export PYTHONDONTWRITEBYTECODE := 1
 # Most of the programs wait most of the time.
 ctest := ctest --output-on-failure --parallel 4 --no-tests=error --test-dir
 # One build for all of them: the C programs run against a library without these.
@@ -15,7 +18,7 @@ faults := --test fault_injection --test hostile_faults
 secure := $(addprefix --test ,addresses allocations boundaries bounds closed closing compression ends halves handshake hostile leaks malformed opening polling \
 	parts prefixes reading statuses writing writing_many)
 figures = scripts/with-server --deadline 600 python3 tests/figures/figures.py $(1) \
-	build/test/tests/figures/workload build/cargo/release/libwsstream.so
+	$(build)/test/tests/figures/workload $(build)/cargo/release/libwsstream.so
 
 .PHONY: help
 help: ## list the commands
@@ -26,7 +29,7 @@ demo: ## build the library, start the test server and let the example talk to it
 	@scripts/prepare demo
 	@$(MAKE) --no-print-directory server
 	@scripts/quietly "library and examples" scripts/build-c demo -DWSSTREAM_TESTS=OFF
-	@scripts/with-server --deadline 30 sh -c 'build/demo/examples/echo "$$WSSTREAM_TEST_URL/echo"'
+	@scripts/with-server --deadline 30 sh -c '$(build)/demo/examples/echo "$$WSSTREAM_TEST_URL/echo"'
 
 .PHONY: test
 test: ## every test
@@ -56,14 +59,15 @@ test-rust: ## the tests of the Rust workspace, those with sockets over ws and ov
 			cargo test --locked --quiet --no-fail-fast --workspace $(features) $(faults) $(secure)'
 
 .PHONY: check-interface
-check-interface: ## compare header, manual, book, symbols and layout with what is committed
-	@for part in "header --check" "symbols --check" "layout --check" docs-lines example "python --check" "conformance --check" "man --check"; do \
+check-interface: ## compare header, manual, book, symbols, layout and scenarios with what is committed
+	@for part in "header --check" "symbols --check" "layout --check" "abi --check" docs-lines example "python --check" \
+		"conformance --check" "man --check" scenarios; do \
 		scripts/quietly "$$part" cargo xtask $$part || exit; done
 	@scripts/quietly "documents" scripts/check-docs
 
 .PHONY: header
 header: ## write the header and the lists made from the source
-	@for part in header symbols layout python conformance man; do cargo xtask $$part || exit; done
+	@for part in header symbols layout abi python conformance man; do cargo xtask $$part || exit; done
 
 .PHONY: documents
 documents: ## put the programs into the book's pages, and check blocks and links of every page
@@ -74,9 +78,10 @@ book: ## render docs/book as HTML into build/docs/book
 	@scripts/prepare book
 	@scripts/quietly "book" mdbook build docs/book
 
-build_test = scripts/quietly "C programs" scripts/build-c test -DWSSTREAM_MEMCHECK=ON
-build_sanitized = scripts/quietly "C programs with sanitizers" scripts/build-c sanitized -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=address
-build_thread = scripts/quietly "C programs with ThreadSanitizer" scripts/build-c thread -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=thread
+required := -DWSSTREAM_EXAMPLES_REQUIRED=ON
+build_test = scripts/quietly "C programs" scripts/build-c test $(required) -DWSSTREAM_MEMCHECK=ON
+build_sanitized = scripts/quietly "C programs with sanitizers" scripts/build-c sanitized $(required) -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=address
+build_thread = scripts/quietly "C programs with ThreadSanitizer" scripts/build-c thread $(required) -DCMAKE_BUILD_TYPE=Debug -DWSSTREAM_SANITIZE=thread
 
 # For the other targets there is nothing left to build then.
 .PHONY: programs
@@ -88,7 +93,7 @@ programs: ## build the C programs and the libraries that they are linked with
 .PHONY: test-c
 test-c: ## the C programs against the release library, plain and under valgrind
 	@$(build_test)
-	@$(ctest) build/test
+	@$(ctest) $(build)/test
 
 .PHONY: test-python
 test-python: ## the Python binding: its wheel, types, and tests over ws and wss
@@ -98,17 +103,17 @@ test-python: ## the Python binding: its wheel, types, and tests over ws and wss
 .PHONY: test-sanitized
 test-sanitized: ## the C programs under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(build_sanitized)
-	@$(ctest) build/sanitized
+	@$(ctest) $(build)/sanitized
 
 .PHONY: test-thread
 test-thread: ## the C programs and the library under ThreadSanitizer
 	@$(build_thread)
-	@$(ctest) build/thread
+	@$(ctest) $(build)/thread
 
 .PHONY: autobahn
 autobahn: ## the Autobahn test suite
 	@$(build_test)
-	@tests/autobahn/run.sh build/test/examples/autobahn_testee
+	@tests/autobahn/run.sh $(build)/test/examples/autobahn_testee
 
 .PHONY: test-figures
 test-figures: ## compare the costs of a small message with those recorded
@@ -119,7 +124,7 @@ test-figures: ## compare the costs of a small message with those recorded
 bench: ## measure beside other libraries: docs/performance.md and its drawing
 	@scripts/prepare test
 	@bench/c/prepare
-	@scripts/quietly "library" cargo build --locked --release --package wsstream --target-dir build/cargo
+	@scripts/quietly "library" env WSSTREAM_BUILD_DIR=build scripts/build-c bench-library -DWSSTREAM_TESTS=OFF -DWSSTREAM_EXAMPLES=OFF -DWSSTREAM_STATIC=OFF
 	@for part in server rust; do scripts/quietly "bench/$$part" \
 		cargo build --locked --release --manifest-path bench/$$part/Cargo.toml --target-dir build/bench/cargo || exit; done
 	@scripts/quietly "bench/python" bench/python/prepare
@@ -136,4 +141,4 @@ figures: ## record the costs of a small message
 
 .PHONY: clean
 clean: ## remove everything that was built
-	@rm -rf build $(target)
+	@rm -rf $(build) $(target)

@@ -1,10 +1,10 @@
-# The libraries, made by Cargo. wsstream::wsstream is what is installed. wsstream::tested is the same with the feature
-# `dump`: when the deadline of a test program is over, it writes what every stream stands on; it is not optimised as a
-# whole, which takes half as long again. With ThreadSanitizer both are one library, in which Rust's own standard library is
-# compiled anew, since a race shows only between instrumented instructions.
+# The libraries, made by Cargo. wsstream::wsstream is what is installed, and wsstream::wsstream_static the same to be linked into
+# a program. wsstream::tested has the feature `dump`: when the deadline of a test program is over, it writes what every stream
+# stands on; it is not optimised as a whole, which takes half as long again. With ThreadSanitizer both are one library, in which
+# Rust's own standard library is compiled anew, since a race shows only between instrumented instructions.
 #
-# `cargo rustc --crate-type cdylib` and not `cargo build`: with rlib among the crate types link-time optimisation is
-# silently off. Each library has a folder of its own, so that no other Cargo command lays another build over it.
+# `cargo rustc --crate-type` and not `cargo build`: with rlib among the crate types link-time optimisation is silently off. Each
+# library has a folder of its own, so that no other Cargo command lays another build over it.
 find_program(WSSTREAM_CARGO cargo HINTS "$ENV{CARGO_HOME}/bin" "$ENV{HOME}/.cargo/bin" REQUIRED)
 
 # wsstream_add_library(NAME FILE CARGO...): the target wsstream::NAME, which that command makes.
@@ -23,7 +23,7 @@ function(wsstream_add_library name file)
     INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include")
 endfunction()
 
-set(wsstream_cargo_rustc "${WSSTREAM_CARGO}" rustc --quiet --locked --package wsstream --lib --crate-type cdylib)
+set(wsstream_cargo_rustc "${WSSTREAM_CARGO}" rustc --quiet --locked --package wsstream --lib --crate-type)
 
 if(WSSTREAM_SANITIZE STREQUAL "thread")
   # The compiler of the checkout, which rust-toolchain.toml names.
@@ -47,17 +47,14 @@ if(WSSTREAM_SANITIZE STREQUAL "thread")
   wsstream_add_library(wsstream "${wsstream_library}"
     "${CMAKE_COMMAND}" -E env RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=thread
     CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=line-tables-only
-    ${wsstream_cargo_rustc} -Zbuild-std=std,panic_unwind --target "${wsstream_host}" --features dump
+    ${wsstream_cargo_rustc} cdylib -Zbuild-std=std,panic_unwind --target "${wsstream_host}" --features dump
     --target-dir "${WSSTREAM_CARGO_TARGET_DIR}-thread")
   add_library(wsstream::tested ALIAS wsstream::wsstream)
 else()
-  set(wsstream_library_dir "${WSSTREAM_CARGO_TARGET_DIR}/release")
-  set(wsstream_library "${wsstream_library_dir}/libwsstream.so")
-  wsstream_add_library(wsstream "${wsstream_library}"
-    ${wsstream_cargo_rustc} --release --target-dir "${WSSTREAM_CARGO_TARGET_DIR}")
+  include(wsstream-link)
   if(WSSTREAM_TESTS)
     wsstream_add_library(tested "${WSSTREAM_CARGO_TARGET_DIR}-dump/release/libwsstream.so"
       "${CMAKE_COMMAND}" -E env CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
-      ${wsstream_cargo_rustc} --release --features dump --target-dir "${WSSTREAM_CARGO_TARGET_DIR}-dump")
+      ${wsstream_cargo_rustc} cdylib --release --features dump --target-dir "${WSSTREAM_CARGO_TARGET_DIR}-dump")
   endif()
 endif()

@@ -100,6 +100,19 @@ def event_loop():
     expect(("opened 0, written 0, echoed 0, closed cleanly 0\n", 100), (said, len(error.splitlines())))
 
 
+def library_loop():
+    """A hundred streams with twenty messages each, in the loop of a library."""
+    expect(("written 2000, echoed 2000, closed cleanly 100\n", ""), run(f"{SERVER}/echo"))
+    # More than the system takes at once, and no answer that could be taken for room: the server closes behind the last.
+    silent = f"{SERVER}/close?code=1000&after=600&receive_buffer=65536"
+    expect(("written 600, echoed 0, closed cleanly 1\n", ""), run(silent, "1", "600"))
+    for url in (f"{SERVER}/abrupt?after=1", NOTHING_LISTENS):
+        said, error = run(url, status=1)
+        if not re.fullmatch(r"written \d+, echoed 0, closed cleanly 0\n", said) or len(error.splitlines()) != 100:
+            sys.exit(f"{url}: {said}{error}")
+    run("no URL", status=1)
+
+
 def talk(path, lines, ends_input):
     """Types each line when the one before has come back; answers what else was printed."""
     chat = subprocess.Popen([program, SERVER + path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -123,4 +136,5 @@ def chat():
 
 
 examples = {check.__name__: check for check in (echo, close_reason, poll_closed, on_closed, event_loop, chat)}
+examples["libuv"] = examples["glib"] = library_loop
 examples[pathlib.Path(program).name]()

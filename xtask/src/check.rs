@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::workspace::{cargo, command, output, succeed};
-use crate::{Outcome, conformance, document, header, layout, manual, python, symbol};
+use crate::{Outcome, abi, conformance, document, header, layout, manual, python, scenario, symbol};
 
 /// Runs every check and says which failed.
 pub fn run() -> Outcome {
@@ -19,9 +19,11 @@ pub fn run() -> Outcome {
     step("docs-lines", document::run());
     step("layout", layout::run(true));
     step("symbols", symbol::run(true));
+    step("abi", abi::run(true));
     step("python", python::run(true));
     step("conformance", conformance::run(true));
     step("man", manual::run(true));
+    step("scenarios", scenario::run());
     if is_there("cargo", &[OLDEST, "--version"]) {
         step("oldest compiler", oldest());
     }

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask <command> [--check]`; without `--check` a command writes its file, with it a difference is an error.
 
+mod abi;
 mod check;
 mod compiler;
 mod conformance;
@@ -16,6 +17,7 @@ mod mdoc;
 mod page;
 mod python;
 mod rust_layout;
+mod scenario;
 mod section;
 mod symbol;
 mod workspace;
@@ -27,13 +29,15 @@ pub type Outcome = Result<(), String>;
 
 const USAGE: &str = "usage: cargo xtask <command>
   header  [--check]  include/wsstream.h, from src/ffi, xtask/header.template.h and examples/echo.c
-  symbols [--check]  abi/symbols.txt: what the shared library exports
+  symbols [--check]  abi/symbols.txt: what the shared library exports, and in which version
   layout  [--check]  abi/layout.txt: sizes, offsets and constants, as C and Rust see them
+  abi     [--check]  abi/wsstream.abi: the interface as libabigail sees it, compared with the header
   docs-lines         every function and callback of the header has its lines
   example            the program at the top of the header is examples/echo.c
   conformance [--check]  docs/conformance.md: every row of docs/rows.txt with the tests that hold it
   python  [--check]  bindings/python/src/wsstream/_constants.py: the numbers of the Python binding
   man     [--check]  docs/man: a page for each declaration of the header, and wsstream(7)
+  scenarios          every suite has each scenario of tests/scenarios.toml, and none besides
   check              all of it, formatting, lints and the oldest compiler too";
 
 fn main() -> ExitCode {
@@ -46,6 +50,8 @@ fn main() -> ExitCode {
         ["symbols", "--check"] => symbol::run(true),
         ["layout"] => layout::run(false),
         ["layout", "--check"] => layout::run(true),
+        ["abi"] => abi::run(false),
+        ["abi", "--check"] => abi::run(true),
         ["docs-lines"] => document::run(),
         ["example"] => header::example(),
         ["conformance"] => conformance::run(false),
@@ -54,6 +60,7 @@ fn main() -> ExitCode {
         ["python", "--check"] => python::run(true),
         ["man"] => manual::run(false),
         ["man", "--check"] => manual::run(true),
+        ["scenarios"] => scenario::run(),
         ["check"] => check::run(),
         _ => Err(USAGE.to_owned()),
     };

@@ -1,0 +1,100 @@
+/* A hundred streams in libuv's loop: each writes its messages as fast as they are taken, hears them back and closes.
+ *
+ *   cc libuv.c $(pkg-config --cflags --libs libuv) -lwsstream -o libuv && ./libuv ws://127.0.0.1:9000/echo [STREAMS [MESSAGES]]
+ *
+ * A stream's descriptor is only ever watched for being readable. What that stands for wsstream_fd_watch says: a message,
+ * room to write while a write was refused for want of it, and at last the end.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+#include <wsstream.h>
+
+enum { SIZE = 16384 };
+static char payload[SIZE];
+static int written, echoed, closed_cleanly, messages_each = 20;
+
+struct connection {
+  uv_poll_t handle;
+  wsstream *stream;
+  int written, echoed;
+};
+
+/* Writes until there is no room; answers the event to wait for. Before the stream is open there is no room either. */
+static uint32_t write_messages(struct connection *connection) {
+  while (connection->written < messages_each) {
+    const wsstream_status status = wsstream_write(connection->stream, WSSTREAM_BINARY, payload, SIZE, 0);
+    if (status == WSSTREAM_AGAIN) return WSSTREAM_WRITABLE;
+    if (status != WSSTREAM_OK && status != WSSTREAM_QUEUED) return 0; /* reading says why */
+    connection->written++, written++;
+  }
+  return 0;
+}
+
+/* Reads until there is nothing, and closes when all have come; after that, too, it reads to the end. */
+static uint32_t read_messages(struct connection *connection) {
+  wsstream_message message;
+  wsstream_status status;
+  while ((status = wsstream_read(connection->stream, 0, &message)) == WSSTREAM_OK) {
+    if (message.size != SIZE || memcmp(message.data, payload, SIZE) != 0) fputs("this is no echo\n", stderr);
+    wsstream_message_release(&message);
+    connection->echoed++, echoed++;
+    if (connection->echoed == messages_each) wsstream_close(connection->stream, 1000, NULL, 0);
+  }
+  return status == WSSTREAM_AGAIN ? WSSTREAM_READABLE : 0;
+}
+
+/* The handle has gone from the loop: now the descriptor may go. */
+static void handle_closed(uv_handle_t *handle) {
+  struct connection *connection = handle->data;
+  wsstream_free(connection->stream);
+  free(connection);
+}
+
+static void stream_ready(uv_poll_t *handle, int error, int events) {
+  struct connection *connection = handle->data;
+  uint32_t awaited = read_messages(connection) | write_messages(connection);
+  wsstream_status status = WSSTREAM_AGAIN;
+  (void)error, (void)events;
+  if (awaited == 0) {
+    awaited = WSSTREAM_CLOSED;
+    status = wsstream_wait_closed(connection->stream, 0, NULL);
+  }
+  if (status == WSSTREAM_AGAIN && (status = wsstream_fd_watch(connection->stream, awaited)) == WSSTREAM_OK) return;
+  if (status == WSSTREAM_OK) closed_cleanly++;
+  else fprintf(stderr, "%s\n", wsstream_status_text(status));
+  uv_close((uv_handle_t *)handle, handle_closed);
+}
+
+/* The first calls are made at once: they say what to wait for. */
+static int begin(uv_loop_t *loop, const char *url) {
+  struct connection *new = calloc(1, sizeof *new);
+  wsstream_status status = WSSTREAM_ERR_RESOURCE;
+  int fd = -1;
+  if (new != NULL) status = wsstream_open(url, WSSTREAM_NUL, NULL, &new->stream);
+  if (status == WSSTREAM_OK) status = wsstream_fd(new->stream, &fd);
+  if (status != WSSTREAM_OK || uv_poll_init(loop, &new->handle, fd) != 0) {
+    fprintf(stderr, "%s: %s\n", url, wsstream_status_text(status));
+    if (new != NULL) wsstream_free(new->stream);
+    free(new);
+    return 0;
+  }
+  new->handle.data = new;
+  uv_poll_start(&new->handle, UV_READABLE, stream_ready);
+  stream_ready(&new->handle, 0, 0);
+  return 1;
+}
+
+int main(int argc, char **argv) {
+  uv_loop_t *loop = uv_default_loop();
+  const int streams = argc > 2 ? atoi(argv[2]) : 100;
+  int i;
+  if (argc > 3) messages_each = atoi(argv[3]);
+  for (i = 0; i < streams; i++)
+    if (!begin(loop, argc > 1 ? argv[1] : "ws://127.0.0.1:9000/echo")) return EXIT_FAILURE;
+  uv_run(loop, UV_RUN_DEFAULT);
+  uv_loop_close(loop);
+  printf("written %d, echoed %d, closed cleanly %d\n", written, echoed, closed_cleanly);
+  return closed_cleanly == streams ? EXIT_SUCCESS : EXIT_FAILURE;
+}
