@@ -151,3 +151,29 @@ def test_threads_may_free_what_others_wait_in(server):
             thread.start()
         for thread in threads:
             thread.join()
+
+
+def test_a_thread_may_free_what_the_main_thread_waits_in(server, monkeypatch):
+    # At once on the descriptor, as a wait of some time is.
+    monkeypatch.setattr(wsstream.sync, "SLICE_MS", 0)
+    for _ in range(50):
+        ws = wsstream.sync.WebSocketStream(server + "/echo")
+        ws.opened()
+        thread = threading.Thread(target=ws.free)
+        thread.start()
+        with pytest.raises(wsstream.InvalidStateError):
+            ws.readable.read()
+        thread.join()
+
+
+def test_long_waits_of_the_main_thread_are_answered(server, monkeypatch):
+    monkeypatch.setattr(wsstream.sync, "SLICE_MS", 0)
+    ws = wsstream.sync.WebSocketStream(server + "/ping_echo")
+    with ws:
+        for index in range(50):
+            ws.writable.write(str(index))
+            assert (ws.readable.read() if index % 2 else ws.readable.read_some(9).data.decode()) == str(index)
+        with pytest.raises(TimeoutError):
+            ws.readable.read(timeout=0.05)
+        ws.close(3000)
+        assert ws.closed().code == 3000

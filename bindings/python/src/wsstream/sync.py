@@ -72,7 +72,11 @@ class BlockingCore(Core):
         self._raise(lib.wsstream_fd_watch(self.handle, event))
         poll = select.poll()
         poll.register(out[0], select.POLLIN)
-        poll.poll(ms)
+        try:
+            poll.poll(ms)
+        finally:
+            # Calls cost more while something is watched. The stream may have been freed meanwhile, which the next call tells.
+            lib.wsstream_fd_watch(self.handle, 0)
 
     def until_held(self, attempt: Callable[[], Optional[T]], event: int, timeout: Optional[float]) -> T:
         """As `until`, for an attempt that does not wait: what waits takes nothing, so an interrupt cannot lose it."""
