@@ -158,8 +158,10 @@ impl Stream {
 
     /// Our Close was given to the system (by the holder of the write word).
     pub(super) fn handle_close_written(&self, control: &mut Control, code: u16) {
-        control.sent_code = code;
-        self.log(log::DEBUG, || format!("sent Close {code}"));
+        if control.sent_code != code {
+            control.sent_code = code;
+            self.log(log::DEBUG, || format!("sent Close {code}"));
+        }
         if control.step(Input::CloseWritten) == Action::AwaitEnd {
             self.await_end(control);
         }

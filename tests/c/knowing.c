@@ -277,6 +277,7 @@ struct log {
   int counts[6];
   wsstream *other;
   wsstream_options *options;
+  int closes_sent;
 };
 
 static void keep_line(uint32_t level, const char *text, size_t size, void *user_data) {
@@ -288,6 +289,7 @@ static void keep_line(uint32_t level, const char *text, size_t size, void *user_
   if (strstr(text, "secret") != NULL) CHECK_FAIL("a secret is logged: %s", text);
   pthread_mutex_lock(&log->lines.mutex);
   log->counts[level]++;
+  if (strstr(text, "sent Close") != NULL) log->closes_sent++;
   pthread_mutex_unlock(&log->lines.mutex);
   tally_add(&log->lines);
 }
@@ -335,6 +337,7 @@ static void each_level_includes_those_before_it(void) {
   live_logged(&log, WSSTREAM_LOG_DEBUG, "/echo");
   debug = log.counts[WSSTREAM_LOG_DEBUG];
   CHECK(debug > 0);
+  CHECK_NUMBER(1, log.closes_sent);
   CHECK_NUMBER(info, log.counts[WSSTREAM_LOG_INFO]);
   live_logged(&log, WSSTREAM_LOG_TRACE, "/echo");
   CHECK_NUMBER(info, log.counts[WSSTREAM_LOG_INFO]);
