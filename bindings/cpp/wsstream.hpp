@@ -277,8 +277,8 @@ template <class Text>
 constexpr bool is_text = std::is_convertible<const Text&, std::string_view>::value;
 }  // namespace detail
 
-// Bytes of somebody else: what std::string_view is to text. Made of a pointer and a size, or of a range of std::byte or
-// uint8_t (char is text); converts to std::span where that exists.
+// Bytes of somebody else: what std::string_view is to text. Made of a pointer and a size, or of a range of std::byte
+// or uint8_t (char is text); converts to std::span where that exists.
 class bytes_view {
  public:
   constexpr bytes_view() noexcept = default;
@@ -480,8 +480,8 @@ inline errc error_of(wsstream_status status) noexcept {
 }
 }  // namespace detail
 
-// The category of errc. Some compare equal to conditions of std::errc: argument, syntax and access to invalid_argument,
-// aborted to operation_canceled, and so on.
+// The category of errc. Some compare equal to conditions of std::errc: argument, syntax and access to
+// invalid_argument, aborted to operation_canceled, and so on.
 inline const std::error_category& category() noexcept {
   static const detail::category the_one;
   return the_one;
@@ -625,8 +625,8 @@ class [[nodiscard]] result<void> {
   std::optional<class error> error_;
 };
 
-// A value, or the time ran out. The value of one that has none ends the program; of a temporary there is only the value
-// itself, no pointer to it.
+// A value, or the time ran out. The value of one that has none ends the program; of a temporary there is only the
+// value itself, no pointer to it.
 template <class T>
 class [[nodiscard]] maybe {
  public:
@@ -697,8 +697,8 @@ class aborter {
   wsstream_aborter* raw_;
 };
 
-// A limit among the options: any duration, rounded up to whole milliseconds. 0 means what wsstream.h says at the option,
-// mostly "no limit"; what is negative is refused.
+// A limit among the options: any duration, rounded up to whole milliseconds. 0 means what wsstream.h says at the
+// option, mostly "no limit"; what is negative is refused.
 class time_limit {
  public:
   template <class Rep, class Period>
@@ -724,9 +724,9 @@ class log_function {
 };
 }  // namespace detail
 
-// What streams are opened with (wsstream_options): `options().protocol("chat").open_timeout(5s)`. One object can open
-// many streams, also at once. Setting is for one thread at a time. A setter never fails by itself: the first refusal is
-// kept, names its setter, and is what opening with these options answers.
+// What streams are opened with (wsstream_options): `options().protocol("chat").open_timeout(5s)`. One object can
+// open many streams, also at once. Setting is for one thread at a time. A setter never fails by itself: the first
+// refusal is kept, names its setter, and is what opening with these options answers.
 class options {
  public:
   options() noexcept : raw_(wsstream_options_new()) {}
@@ -935,8 +935,9 @@ inline result<close_info> answer(wsstream* stream, wsstream_status status, const
   return copy(info);
 }
 
-// What a stream, its references and its callbacks share. It holds a wsstream_ref, so that the pointer is valid as long as
-// the core is. It refuses to know what callables do. No call of the library that may wait is made under the lock.
+// What a stream, its references and its callbacks share. It holds a wsstream_ref, so that the pointer is valid as
+// long as the core is. It refuses to know what callables do. No call of the library that may wait is made under the
+// lock.
 class core final : public std::enable_shared_from_this<core> {
  public:
   explicit core(wsstream* opened) noexcept : stream(wsstream_ref(opened)) {}
@@ -950,8 +951,8 @@ class core final : public std::enable_shared_from_this<core> {
 
   bool is_forked() const noexcept { return wsstream_wait_opened(stream, 0) == WSSTREAM_ERR_FORKED; }
 
-  // Of the stream's own thread, behind wsstream_free: no callback begins any more. Coroutines go on with errc::state. In
-  // the child of a fork it does not wait for the lock, which nobody there may hold: false.
+  // Of the stream's own thread, behind wsstream_free: no callback begins any more. Coroutines go on with
+  // errc::state. In the child of a fork it does not wait for the lock, which nobody there may hold: false.
   bool end(bool forked) noexcept {
     std::vector<std::shared_ptr<waiter>> waiters;
     std::vector<std::unique_ptr<once>> onces;
@@ -1077,15 +1078,17 @@ class core final : public std::enable_shared_from_this<core> {
     where->post(resumption(std::move(waits)));
   }
 
-  static void opened_called(wsstream*, wsstream_status status, void* self) noexcept { once_called(self, status, nullptr); }
+  static void opened_called(wsstream*, wsstream_status status, void* self) noexcept {
+    once_called(self, status, nullptr);
+  }
 
   static void closed_called(wsstream*, wsstream_status status, const wsstream_close_info* info, void* self) noexcept {
     once_called(self, status, info);
   }
 
  private:
-  // How many threads are about to tell the library a wish. In which order their calls come is known to the library alone,
-  // and the lock may not be held meanwhile: so whoever ends last tells it once more, alone.
+  // How many threads are about to tell the library a wish. In which order their calls come is known to the library
+  // alone, and the lock may not be held meanwhile: so whoever ends last tells it once more, alone.
   struct telling {
     unsigned in_flight = 0;
     bool overlapped = false;
@@ -1225,8 +1228,8 @@ class handle {
   // For calls of wsstream.h; NULL in a moved-from one. Do not set callbacks there that are set here as well.
   wsstream* native() const noexcept { return core_ == nullptr ? nullptr : core_->stream; }
 
-  // Keeps the pointer and what was given out valid, not the connection: wsstream_ref. Take it for threads and callbacks
-  // that may outlive the stream.
+  // Keeps the pointer and what was given out valid, not the connection: wsstream_ref. Take it for threads and
+  // callbacks that may outlive the stream.
   inline reference ref() const noexcept;
 
   // wsstream_wait_opened.
@@ -1465,18 +1468,20 @@ class handle {
   }
   std::optional<std::string_view> response_header(std::string_view, std::size_t = 0) const&& = delete;
 
-  // For coroutines, in C++20: `co_await stream.async_read()` is `read` that suspends instead of waiting. One coroutine at
-  // a time in each half, else errc::busy. They go on inside a callback of the library, where `co_await` is the only way
-  // to wait, or where `resume_on` says. A suspended coroutine may be destroyed where it goes on; on any other thread only
-  // once it cannot be about to go on. When the stream is freed, those that are suspended go on with errc::state. They
-  // have no timeout of their own: a `wake(events::readable)` lets an async_read go on with timed_out().
+  // For coroutines, in C++20: `co_await stream.async_read()` is `read` that suspends instead of waiting. One
+  // coroutine at a time in each half, else errc::busy. They go on inside a callback of the library, where `co_await`
+  // is the only way to wait, or where `resume_on` says. A suspended coroutine may be destroyed where it goes on; on
+  // any other thread only once it cannot be about to go on. When the stream is freed, those that are suspended go on
+  // with errc::state. They have no timeout of their own: a `wake(events::readable)` lets an async_read go on with
+  // timed_out().
   detail::awaiter<detail::opening, false> async_try_opened() const;
   detail::awaiter<detail::closing, false> async_try_closed() const;
   detail::awaiter<detail::reading, false> async_try_read() const;
   detail::awaiter<detail::writing, false> async_try_write(outgoing what WS_STREAM_LIFETIMEBOUND) const;
 
-  // Sets how coroutines of this stream go on: `function(ws_stream::resumption)` calls it, or hands it to a loop or a pool
-  // that does; a resumption is a `std::function<void()>` where one is needed. nullptr: inside the callback, as at first.
+  // Sets how coroutines of this stream go on: `function(ws_stream::resumption)` calls it, or hands it to a loop or a
+  // pool that does; a resumption is a `std::function<void()>` where one is needed. nullptr: inside the callback, as
+  // at first.
   template <class Function>
   void resume_on(Function function) const {
     class owned final : public detail::executor {
@@ -1552,8 +1557,8 @@ class handle {
   detail::awaiter<detail::reading, true> async_read() const;
   detail::awaiter<detail::writing, true> async_write(outgoing what WS_STREAM_LIFETIMEBOUND) const;
 
-  // Every message in turn: `for (auto& message : stream.messages())`. Ends where reading does, and throws where that is an
-  // error. A message may be moved out.
+  // Every message in turn: `for (auto& message : stream.messages())`. Ends where reading does, and throws where that
+  // is an error. A message may be moved out.
   inline message_range messages() const&;
   message_range messages() const&& = delete;
 #endif
@@ -1640,8 +1645,8 @@ class handle {
     return through_core("on_event", [&](detail::core& core) { return core.set_event(std::move(function)); });
   }
 
-  // A callback may free the stream, and this object with it, before the call that has set it returns. In the child of a
-  // fork another thread of the parent may have taken the lock with it.
+  // A callback may free the stream, and this object with it, before the call that has set it returns. In the child
+  // of a fork another thread of the parent may have taken the lock with it.
   template <class Call>
   result<void> through_core(const char* name, Call call) const {
     const std::shared_ptr<detail::core> core = core_;
@@ -1686,8 +1691,8 @@ class stream final : public handle {
   }
   ~stream() { reset(); }
 
-  // Begins to connect and gives the stream at once; `opened` waits for it, and so does what reads and writes. A library
-  // that does not fit this header is refused.
+  // Begins to connect and gives the stream at once; `opened` waits for it, and so does what reads and writes. A
+  // library that does not fit this header is refused.
   static result<stream> try_open(std::string_view url) { return open(url, nullptr); }
   static result<stream> try_open(std::string_view url, const options& options) { return open(url, &options); }
 
@@ -1721,11 +1726,13 @@ class stream final : public handle {
     if (with != nullptr && with->raw_ == nullptr) return error("open", errc::argument);
     if (with != nullptr && with->refusal_) return *with->refusal_;
     std::unique_ptr<std::shared_ptr<detail::log_function>> log;
-    if (with != nullptr && with->log_ != nullptr) log = std::make_unique<std::shared_ptr<detail::log_function>>(with->log_);
+    if (with != nullptr && with->log_ != nullptr)
+      log = std::make_unique<std::shared_ptr<detail::log_function>>(with->log_);
     const wsstream_status status =
         wsstream_open(url.data(), url.size(), with == nullptr ? nullptr : with->raw_, &opened);
     if (status < 0) return error("open", detail::error_of(status));
-    if (log != nullptr && wsstream_on_freed(opened, detail::log_function::freed, log.get()) == WSSTREAM_OK) log.release();
+    if (log != nullptr && wsstream_on_freed(opened, detail::log_function::freed, log.get()) == WSSTREAM_OK)
+      log.release();
     return stream(opened);
   }
 };
