@@ -19,13 +19,16 @@ fn quoted(document: &str, section: &str) -> BTreeSet<String> {
 fn the_readme_names_every_function_and_every_example() {
     let named = quoted(&text("README.md"), "The functions");
     let symbols = text("abi/symbols.txt");
-    let mut expected: BTreeSet<String> =
-        symbols.lines().filter_map(|line| line.strip_prefix("wsstream_")).map(str::to_owned).collect();
-    let examples =
-        std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")).expect("they are");
-    let names = examples.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
-    // The program that the Autobahn suite tests is no example of anything else.
-    expected.extend(names.filter(|name| name.ends_with(".c") && name != "autobahn_testee.c"));
+    // Behind the name stands the version that brought it.
+    let functions = symbols.lines().filter_map(|line| line.split('@').next()?.strip_prefix("wsstream_"));
+    let mut expected: BTreeSet<String> = functions.map(str::to_owned).collect();
+    for (folder, suffix) in [("examples", ".c"), ("bindings/python/examples", ".py")] {
+        let examples =
+            std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).expect("they are");
+        let names = examples.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+        // The program that the Autobahn suite tests is no example of anything else.
+        expected.extend(names.filter(|name| name.ends_with(suffix) && name != "autobahn_testee.c"));
+    }
     let named: BTreeSet<String> = named.into_iter().filter(|name| name != "wsstream_").collect();
     assert_eq!(named, expected);
 }

@@ -166,3 +166,10 @@ def test_the_package_carries_its_library():
     with open("/proc/self/maps") as maps:
         loaded = {line.split(maxsplit=5)[5].strip() for line in maps if "libwsstream" in line}
     assert loaded == {str(path) for path in folder.glob("libwsstream.so.*")}
+
+
+def test_the_example_holds_a_hundred_streams_in_one_loop(server):
+    example = ROOT / "bindings" / "python" / "examples" / "event_loop.py"
+    ran = subprocess.run([sys.executable, example, server + "/echo"], capture_output=True, text=True, timeout=60)
+    assert (ran.stderr, ran.returncode) == ("", 0)
+    assert ran.stdout == "100 streams: 2000 messages, 2000 echoes, 100 closed cleanly\n"
