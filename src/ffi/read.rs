@@ -114,7 +114,7 @@ pub unsafe extern "C" fn wsstream_read_many(
 
 /// Copies the next bytes of the current message into the caller's buffer.
 ///
-/// Ownership: buffer is written during the call only.
+/// Ownership: buffer is written during the call only; its contents are undefined unless the answer is OK.
 /// Threads:   any; one at a time in the read half, a second one answers ERR_BUSY at once.
 /// Blocking:  up to timeout_ms for the first byte, or the end of the message; not with 0.
 /// Errors:    AGAIN (nothing was taken), DONE (the readable side has ended), ERR_ARGUMENT, ERR_FORKED, ERR_DEADLOCK,

@@ -66,7 +66,7 @@ struct State {
     raw_received: u64,
     /// The last receive has emptied the socket.
     is_drained: bool,
-    /// Decrypted and taken by nobody: a writer has met it, or the reader's chunk was full.
+    /// Decrypted and taken by nobody: a writer has met it, or the reader had no room.
     plaintext: Buffer,
     outgoing: Buffer,
     /// The socket has refused a part of what is outgoing.

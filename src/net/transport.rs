@@ -21,7 +21,7 @@ pub struct Transport {
 /// What a receive has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// That many bytes were put into the chunk. `drained`: the socket had no more at that time, and TLS holds nothing
+    /// That many bytes were put where there was room. `drained`: the socket had no more at that time, and TLS holds nothing
     /// that could still become bytes.
     Bytes {
         /// How many.

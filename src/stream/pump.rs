@@ -214,7 +214,8 @@ impl Stream {
             Ok((_, Err(decoded))) => self.see_to(side, decoded),
             Ok((_, Ok(part))) => {
                 if part.fin {
-                    self.note_message(side, &Message { kind: part.kind, payload: Slice::empty() });
+                    side.count(&Message { kind: part.kind, payload: Slice::empty() });
+                    self.log(log::TRACE, || format!("received the last {} bytes of a message", part.size));
                 }
                 return Some(part);
             }

@@ -564,6 +564,7 @@ impl ReadSide {
         let (Some(transport), Some(partial)) = (&self.transport, &self.partial) else {
             return Ok((Reception::End, Err(Decoded::Starved)));
         };
+        debug_assert_eq!(lent.filled_size(), 0, "what one receive brings is all that is in it");
         let expected = usize::try_from(self.decoder.payload_remaining()).unwrap_or(usize::MAX);
         let received = transport.receive(lent, expected)?;
         let Reception::Bytes { size, drained } = received else {
