@@ -35,7 +35,7 @@ demo: ## build the library, start the test server and let the example talk to it
 test: ## every test
 	@scripts/prepare test
 	@scripts/side-by-side '$(MAKE) --no-print-directory test-rust' '$(MAKE) --no-print-directory programs'
-	@$(MAKE) --no-print-directory check-interface test-c
+	@scripts/side-by-side '$(MAKE) --no-print-directory test-c' '$(MAKE) --no-print-directory check-interface'
 	@scripts/side-by-side '$(MAKE) --no-print-directory autobahn' '$(MAKE) --no-print-directory test-sanitized test-thread test-python'
 	@$(MAKE) --no-print-directory test-figures
 
@@ -54,7 +54,7 @@ server: ## build the test server
 test-rust: ## the tests of the Rust workspace, those with sockets over ws and over wss
 	@cargo test --locked --quiet --no-run --workspace $(features)
 	@scripts/side-by-side \
-		'WSSTREAM_MODEL_SECONDS=1 cargo test --locked --quiet --no-fail-fast --workspace $(features)' \
+		'WSSTREAM_MODEL_SECONDS=0.5 cargo test --locked --quiet --no-fail-fast --workspace $(features)' \
 		'CARGO_TERM_COLOR=never WSSTREAM_TEST_SCHEME=wss \
 			cargo test --locked --quiet --no-fail-fast --workspace $(features) $(faults) $(secure)'
 

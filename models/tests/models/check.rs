@@ -21,7 +21,7 @@ thread_local! { static IS_QUIET: Cell<bool> = const { Cell::new(false) }; }
 
 fn time_max() -> Duration {
     let seconds = std::env::var("WSSTREAM_MODEL_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
-    seconds.map_or(TIME_MAX, Duration::from_secs)
+    seconds.map_or(TIME_MAX, Duration::from_secs_f64)
 }
 
 fn explore(preemptions: usize, time_max: Duration, model: impl Fn() + Send + Sync + 'static) {
