@@ -87,7 +87,7 @@ static int has_waited_enough(struct loop *loop) {
     loop->pings = known.pings_sent;
   }
   if (!loop->is_all_sent || now - loop->quiet_since_ms < loop->settings->linger_ms) return 0;
-  return !loop->settings->has_pings || known.pongs_received > loop->pings;
+  return loop->settings->ping_ms == 0 || known.pongs_received > loop->pings;
 }
 
 /* Closes where it is time; answers the milliseconds after which to look again, -1 for never. */

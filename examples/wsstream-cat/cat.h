@@ -27,7 +27,8 @@ struct settings {
   const char *close_reason;
   int32_t close_code;
   int64_t linger_ms, message_size, line_size_max;
-  int is_binary, is_text, is_single, is_quiet, has_pings, verbosity;
+  int64_t ping_ms; /* 0: there are none */
+  int is_binary, is_text, is_single, is_quiet, verbosity;
 };
 
 /* Reads the command line; answers whether to go on. Otherwise the status to exit with is in `status`. */

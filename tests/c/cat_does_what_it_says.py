@@ -139,6 +139,8 @@ def the_end_of_the_input_waits_as_told():
     # Without time to linger the pong is still waited for.
     expect((b"a\n", CLEAN), run("--linger", "0", SERVER + "/echo", given=b"a\n"))
     expect((b"", CLEAN), run("--linger", "0", "--ping", "0", SERVER + "/echo"))
+    # Less than a millisecond is not never.
+    expect((b"a\n", CLEAN), run("--linger", "0", "--ping", "0.0004", SERVER + "/echo", given=b"a\n"))
 
 
 def code_and_reason_are_shown():
@@ -159,7 +161,8 @@ def what_is_not_opened_says_why():
         said = run(f"ws://127.0.0.1:{taken.getsockname()[1]}", status=2)
     expect("wsstream-cat: not opened: ", said[1][:26])
     run("ws://no.such.host.invalid/", status=2)
-    run("--timeout", "0.05", SERVER + "/handshake?stall=1", status=2)
+    for seconds in ("0.05", "0.0004"):
+        run("--timeout", seconds, SERVER + "/handshake?stall=1", status=2)
     said = run("-v", SERVER + "/handshake?status=404&body=nothing%20here", status=2)
     if "404" not in said[1] or '\n"nothing here"\n' not in said[1]:
         fail(said[1])
