@@ -81,6 +81,8 @@ struct sink {
 };
 
 int sink_begin(struct sink *sink, const struct settings *settings, wsstream *stream);
+
+/* Closes the output; what is not kept of it is lost. Only behind a sink_begin that answered yes. */
 void sink_end(struct sink *sink);
 
 /* Reads what has come, if what came before is written; answers the event to wait for. */

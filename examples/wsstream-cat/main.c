@@ -101,14 +101,14 @@ static int run(const struct settings *settings) {
   if (source_begin(&source, settings, stream) && sink_begin(&sink, settings, stream)) {
     signal = cat_run(settings, &source, &sink, stream);
     result = tell_end(settings, stream);
-    if (result == CAT_CLEAN && settings->is_single && sink.messages == 0 && signal == 0) {
+    if (result == CAT_CLEAN && settings->is_single && sink.messages == 0 && !sink.is_lost && signal == 0) {
       say("no message came");
       result = CAT_LOST;
     }
+    sink_end(&sink);
     if (result == CAT_CLEAN && (source.is_lost || sink.is_lost)) result = CAT_LOST;
     if (signal != 0) result = 128 + signal;
   }
-  sink_end(&sink);
   source_end(&source);
   wsstream_free(stream);
   if (settings->verbosity > 0) wsstream_runtime_stop(1000); /* the last lines of the log come before it */

@@ -30,8 +30,14 @@ int sink_begin(struct sink *sink, const struct settings *settings, wsstream *str
   return 1;
 }
 
+static void tell_error(struct sink *sink) {
+  say("%s: %s", sink->name, strerror(errno));
+  sink->is_lost = 1;
+}
+
+/* Also standard output is closed: a file system of the network may say only then that it has not kept what it took. */
 void sink_end(struct sink *sink) {
-  if (sink->fd > STDERR_FILENO) close(sink->fd);
+  if (close(sink->fd) != 0 && errno != EINTR && !sink->is_broken) tell_error(sink);
 }
 
 int sink_is_pending(const struct sink *sink) { return sink->begin < sink->end; }
@@ -66,7 +72,11 @@ uint32_t sink_receive(struct sink *sink) {
       break;
     }
     if (sink->is_dropping) continue;
-    if (sink->is_untouched && ftruncate(sink->fd, 0) != 0) say("%s: %s", sink->name, strerror(errno));
+    if (sink->is_untouched && ftruncate(sink->fd, 0) != 0) {
+      tell_error(sink);
+      sink_break(sink);
+      break;
+    }
     sink->is_untouched = 0;
     sink->end += chunk.size;
     sink->received += chunk.size;
@@ -88,9 +98,6 @@ void sink_write(struct sink *sink) {
     return;
   }
   if (errno == EINTR || errno == EAGAIN) return;
-  if (errno != EPIPE) {
-    say("%s: %s", sink->name, strerror(errno));
-    sink->is_lost = 1;
-  }
+  if (errno != EPIPE) tell_error(sink);
   sink_break(sink);
 }

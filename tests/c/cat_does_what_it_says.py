@@ -4,6 +4,7 @@
     cat_does_what_it_says.py PROGRAM MANUAL_PAGE
 """
 
+import fcntl
 import filecmp
 import os
 import pathlib
@@ -282,6 +283,17 @@ def an_output_that_is_full_is_5():
     expect("wsstream-cat: standard output: No space left on device\n" + CLEAN, said)
 
 
+def a_file_that_keeps_what_it_had_is_5():
+    file = os.memfd_create("sealed", os.MFD_ALLOW_SEALING)
+    os.write(file, b"what it had")
+    fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    path = f"/proc/{os.getpid()}/fd/{file}"
+    said = run("--receive", path, SERVER + "/count?n=1&size=3", status=5)
+    expect((b"", f"wsstream-cat: {path}: Operation not permitted\n{CLEAN}"), said)
+    expect(b"what it had", os.pread(file, 100, 0))
+    os.close(file)
+
+
 def a_reader_that_goes_ends_it_though_nothing_comes():
     child = start(SERVER + "/echo")
     child.stdin.write(b"a\n")
@@ -402,7 +414,7 @@ claims = (lines_come_back_as_lines, a_line_that_cannot_be_sent_is_told_and_left_
           one_message_is_enough, the_end_of_the_input_waits_as_told, code_and_reason_are_shown, what_is_not_opened_says_why,
           an_unclean_end_is_3, wrong_arguments_are_1, the_request_is_as_told, a_unix_socket_and_tls_are_reached,
           a_large_file_goes_both_ways_in_bounded_memory, a_file_is_one_message, an_output_that_nobody_reads_slows_the_server,
-          an_output_that_is_full_is_5, a_reader_that_goes_ends_it_though_nothing_comes,
+          an_output_that_is_full_is_5, a_file_that_keeps_what_it_had_is_5, a_reader_that_goes_ends_it_though_nothing_comes,
           a_signal_closes_and_a_second_one_ends_at_once, a_terminal_talks_line_by_line, a_terminal_is_shown_the_progress,
           closed_descriptors_are_taken_for_nothing, the_manual_page_has_the_options_of_help)
 for claim in claims:
