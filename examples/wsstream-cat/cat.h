@@ -48,13 +48,17 @@ struct source {
   int is_inside, is_skipping, is_at_end;
   int is_over;    /* nothing will be sent any more */
   int is_refused; /* and the open message will have no end */
+  int is_waiting; /* the stream has no room for what was read */
   int is_lost;    /* something could not be sent */
 };
 
 int source_begin(struct source *source, const struct settings *settings, wsstream *stream);
 void source_end(struct source *source);
 
-/* Takes what can be read now. */
+/* Whether all that was read is on its way, and there may be more. */
+int source_wants_input(const struct source *source);
+
+/* Takes what can be read now, where more is wanted. */
 void source_read(struct source *source);
 
 /* Sends what was read as far as it is taken; answers the event to wait for, 0 when it wants more to read or is over. */

@@ -47,6 +47,14 @@ void sink_break(struct sink *sink) {
   sink->is_broken = sink->is_over = 1;
 }
 
+/* The stream goes on, and nobody reads it: that is no end. What was read before is written first, and it is tried again. */
+static void note_refusal(struct sink *sink) {
+  if (sink_is_pending(sink)) return;
+  say("the messages cannot be read: %s", wsstream_status_text(WSSTREAM_ERR_RESOURCE));
+  sink->is_lost = 1;
+  sink_break(sink);
+}
+
 /* A message that has no end any more. */
 static void note_end(struct sink *sink, int is_line) {
   sink->is_over = 1;
@@ -67,6 +75,10 @@ uint32_t sink_receive(struct sink *sink) {
     const size_t room = sizeof sink->buffer - 1 - sink->end;
     const wsstream_status status = wsstream_read_some(sink->stream, sink->buffer + sink->end, room, 0, &chunk);
     if (status == WSSTREAM_AGAIN) return sink_is_pending(sink) ? 0 : WSSTREAM_READABLE_SOME;
+    if (status == WSSTREAM_ERR_RESOURCE) {
+      note_refusal(sink);
+      break;
+    }
     if (status != WSSTREAM_OK) {
       note_end(sink, is_line);
       break;
