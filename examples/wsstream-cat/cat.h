@@ -121,10 +121,10 @@ int cat_run(const struct settings *settings, struct source *source, struct sink 
 /* Tells about an open stream, where that was asked for. */
 void tell_opened(const struct settings *settings, wsstream *stream);
 
-/* Says something on standard error, behind the program's name. */
+/* Says something on standard error, behind the program's name, with what a terminal might obey made visible. */
 void say(const char *format, ...);
 
-/* Writes a text of the peer to standard error, with what a terminal might obey made visible. */
+/* Writes a text of the peer to standard error in the same manner, between quotes. */
 void say_quoted(const char *text, size_t size);
 
 int64_t now_ms(void);
