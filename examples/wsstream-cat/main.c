@@ -95,8 +95,10 @@ static int tell_end(const struct settings *settings, wsstream *stream) {
   if (!is_opened) {
     say("not opened: %s", info->detail);
     if (settings->verbosity > 0 && info->response_body_size > 0) {
+      flockfile(stderr); /* the log has its own thread */
       say_quoted(info->response_body, info->response_body_size);
       fputc('\n', stderr);
+      funlockfile(stderr);
     }
     return CAT_NOT_OPENED;
   }
