@@ -87,7 +87,7 @@ static int has_waited_enough(struct loop *loop) {
     loop->pings = known.pings_sent;
   }
   if (!loop->is_all_sent || now - loop->quiet_since_ms < loop->settings->linger_ms) return 0;
-  return !loop->settings->has_pings || known.pongs_received > loop->pings;
+  return loop->settings->ping_ms == 0 || known.pongs_received > loop->pings;
 }
 
 /* Closes where it is time; answers the milliseconds after which to look again, -1 for never. */
@@ -110,6 +110,12 @@ static uint32_t look_at_opening(struct loop *loop) {
   loop->is_opened = status == WSSTREAM_OK;
   if (loop->is_opened) tell_opened(loop->settings, loop->stream);
   else loop->source->is_over = loop->sink->is_over = 1;
+  /* Every other error says that it has ended. */
+  if (status == WSSTREAM_ERR_RESOURCE && !loop->is_closing) {
+    say("nothing is sent: %s", wsstream_status_text(status));
+    loop->source->is_lost = 1;
+    close_stream(loop);
+  }
   return 0;
 }
 
@@ -136,7 +142,7 @@ static void wait_and_move(struct loop *loop, uint32_t events, int wait_ms) {
   struct pollfd *polled = loop->polled;
   struct source *source = loop->source;
   struct sink *sink = loop->sink;
-  const int wants_input = loop->is_opened && !source->is_over && !source->is_at_end && (events & WSSTREAM_WRITABLE) == 0;
+  const int wants_input = loop->is_opened && source_wants_input(source);
   const int is_pending = sink_is_pending(sink);
   if (events != loop->watched && wsstream_fd_watch(loop->stream, events) == WSSTREAM_OK) loop->watched = events;
   polled[INPUT].fd = wants_input ? source->fd : -1;

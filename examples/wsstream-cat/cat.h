@@ -27,7 +27,8 @@ struct settings {
   const char *close_reason;
   int32_t close_code;
   int64_t linger_ms, message_size, line_size_max;
-  int is_binary, is_text, is_single, is_quiet, has_pings, verbosity;
+  int64_t ping_ms; /* 0: there are none */
+  int is_binary, is_text, is_single, is_quiet, verbosity;
 };
 
 /* Reads the command line; answers whether to go on. Otherwise the status to exit with is in `status`. */
@@ -47,13 +48,17 @@ struct source {
   int is_inside, is_skipping, is_at_end;
   int is_over;    /* nothing will be sent any more */
   int is_refused; /* and the open message will have no end */
+  int is_waiting; /* the stream has no room for what was read */
   int is_lost;    /* something could not be sent */
 };
 
 int source_begin(struct source *source, const struct settings *settings, wsstream *stream);
 void source_end(struct source *source);
 
-/* Takes what can be read now. */
+/* Whether all that was read is on its way, and there may be more. */
+int source_wants_input(const struct source *source);
+
+/* Takes what can be read now, where more is wanted. */
 void source_read(struct source *source);
 
 /* Sends what was read as far as it is taken; answers the event to wait for, 0 when it wants more to read or is over. */
@@ -80,6 +85,8 @@ struct sink {
 };
 
 int sink_begin(struct sink *sink, const struct settings *settings, wsstream *stream);
+
+/* Closes the output; what is not kept of it is lost. Only behind a sink_begin that answered yes. */
 void sink_end(struct sink *sink);
 
 /* Reads what has come, if what came before is written; answers the event to wait for. */
@@ -114,10 +121,10 @@ int cat_run(const struct settings *settings, struct source *source, struct sink 
 /* Tells about an open stream, where that was asked for. */
 void tell_opened(const struct settings *settings, wsstream *stream);
 
-/* Says something on standard error, behind the program's name. */
+/* Says something on standard error, behind the program's name, with what a terminal might obey made visible. */
 void say(const char *format, ...);
 
-/* Writes a text of the peer to standard error, with what a terminal might obey made visible. */
+/* Writes a text of the peer to standard error in the same manner, between quotes. */
 void say_quoted(const char *text, size_t size);
 
 int64_t now_ms(void);

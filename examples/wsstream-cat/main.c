@@ -4,32 +4,62 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+/* The bytes of the printable character of UTF-8 that the text begins with, 0 where it is none. */
+static size_t printable_size(const unsigned char *text, size_t size) {
+  /* By the first byte: the least second one. C2: the control characters above ASCII go up to 9F. */
+  const unsigned char first = text[0], least = first == 0xc2 || first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  /* ED: surrogates begin at A0; F4: behind 8F nothing is left. */
+  const unsigned char most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  const size_t needed = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  size_t i;
+  if (first < 0x20 || first == 0x7f || (first >= 0x80 && first < 0xc2) || first > 0xf4 || needed > size) return 0;
+  if (needed > 1 && (text[1] < least || text[1] > most)) return 0;
+  for (i = 2; i < needed; i++)
+    if (text[i] < 0x80 || text[i] > 0xbf) return 0;
+  return needed;
+}
+
+/* Everything that is said passes here, because much of it is a peer's: any bytes, with what is not printable made visible. */
+static void put(const char *text, size_t size) {
+  const unsigned char *at = (const unsigned char *)text, *end = at + size;
+  while (at < end) {
+    const unsigned char *begin = at;
+    size_t shown;
+    while (at < end && (shown = printable_size(at, (size_t)(end - at))) > 0) at += shown;
+    fwrite(begin, 1, (size_t)(at - begin), stderr);
+    if (at < end) fprintf(stderr, "\\x%02x", *at++);
+  }
+}
+
 void say(const char *format, ...) {
+  char line[512], *text = line;
   va_list arguments;
+  int size;
   va_start(arguments, format);
+  size = vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  if (size >= (int)sizeof line && (text = malloc((size_t)size + 1)) != NULL) {
+    va_start(arguments, format);
+    vsnprintf(text, (size_t)size + 1, format, arguments);
+    va_end(arguments);
+  }
   flockfile(stderr);
   fputs("wsstream-cat: ", stderr);
-  vfprintf(stderr, format, arguments);
+  if (text != NULL) put(text, size > 0 ? (size_t)size : 0);
+  else put(line, sizeof line - 1);
   fputc('\n', stderr);
   funlockfile(stderr);
-  va_end(arguments);
+  if (text != line) free(text);
 }
 
 void say_quoted(const char *text, size_t size) {
-  size_t i;
   fputc('"', stderr);
-  for (i = 0; i < size; i++) {
-    const unsigned char byte = (unsigned char)text[i];
-    /* C2 80 to C2 9F are the control characters above ASCII. */
-    if (byte == 0xc2 && i + 1 < size && (unsigned char)text[i + 1] < 0xa0)
-      fprintf(stderr, "\\u00%02x", (unsigned char)text[++i]);
-    else if (byte < 0x20 || byte == 0x7f) fprintf(stderr, "\\x%02x", byte);
-    else fputc(byte, stderr);
-  }
+  put(text, size);
   fputc('"', stderr);
 }
 
@@ -65,8 +95,10 @@ static int tell_end(const struct settings *settings, wsstream *stream) {
   if (!is_opened) {
     say("not opened: %s", info->detail);
     if (settings->verbosity > 0 && info->response_body_size > 0) {
+      flockfile(stderr); /* the log has its own thread */
       say_quoted(info->response_body, info->response_body_size);
       fputc('\n', stderr);
+      funlockfile(stderr);
     }
     return CAT_NOT_OPENED;
   }
@@ -101,14 +133,14 @@ static int run(const struct settings *settings) {
   if (source_begin(&source, settings, stream) && sink_begin(&sink, settings, stream)) {
     signal = cat_run(settings, &source, &sink, stream);
     result = tell_end(settings, stream);
-    if (result == CAT_CLEAN && settings->is_single && sink.messages == 0 && signal == 0) {
+    if (result == CAT_CLEAN && settings->is_single && sink.messages == 0 && !sink.is_lost && signal == 0) {
       say("no message came");
       result = CAT_LOST;
     }
+    sink_end(&sink);
     if (result == CAT_CLEAN && (source.is_lost || sink.is_lost)) result = CAT_LOST;
     if (signal != 0) result = 128 + signal;
   }
-  sink_end(&sink);
   source_end(&source);
   wsstream_free(stream);
   if (settings->verbosity > 0) wsstream_runtime_stop(1000); /* the last lines of the log come before it */

@@ -82,11 +82,13 @@ static int read_bytes(const char *what, const char *given, int64_t *bytes) {
   return 1;
 }
 
+/* What is over 0 stays so: the library takes 0 for never or without end. */
 static int read_seconds(const char *what, const char *given, int64_t *ms) {
   char *end;
   const double seconds = strtod(given, &end);
   if (end == given || *end != '\0' || !(seconds >= 0 && seconds <= 1e9)) return refuse(what, given, "not a number of seconds");
   *ms = (int64_t)(seconds * 1000 + 0.5);
+  if (*ms == 0 && seconds > 0) *ms = 1;
   return 1;
 }
 
@@ -127,10 +129,9 @@ static int set_file(struct settings *settings, const char *what, uint32_t option
   return status == WSSTREAM_OK;
 }
 
-static int set_number(struct settings *settings, const char *what, uint32_t option, const char *given) {
-  int64_t ms = 0;
-  if (!read_seconds(what, given, &ms)) return 0;
-  return wsstream_options_set_number(settings->options, option, ms) == WSSTREAM_OK ||
+static int set_seconds(struct settings *settings, const char *what, uint32_t option, const char *given, int64_t *ms) {
+  if (!read_seconds(what, given, ms)) return 0;
+  return wsstream_options_set_number(settings->options, option, *ms) == WSSTREAM_OK ||
          refuse(what, given, "out of range");
 }
 
@@ -145,15 +146,14 @@ static int read_linger(struct settings *settings, const char *given) {
 
 /* The options that are the library's. */
 static int set_option(struct settings *settings, int option, const char *given) {
+  int64_t timeout_ms;
   switch (option) {
     case 'H': return add_header(settings, given);
     case 'p':
       return wsstream_options_add_protocol(settings->options, given, WSSTREAM_NUL) == WSSTREAM_OK ||
              refuse("--protocol", given, "not a token, or given twice");
-    case TIMEOUT: return set_number(settings, "--timeout", WSSTREAM_OPTION_OPEN_TIMEOUT_MS, given);
-    case PING:
-      settings->has_pings = strtod(given, NULL) > 0;
-      return set_number(settings, "--ping", WSSTREAM_OPTION_PING_INTERVAL_MS, given);
+    case TIMEOUT: return set_seconds(settings, "--timeout", WSSTREAM_OPTION_OPEN_TIMEOUT_MS, given, &timeout_ms);
+    case PING: return set_seconds(settings, "--ping", WSSTREAM_OPTION_PING_INTERVAL_MS, given, &settings->ping_ms);
     case NO_COMPRESS: return set_flag(settings, WSSTREAM_OPTION_DEFLATE, 0);
     case UNIX:
       return wsstream_options_set_text(settings->options, WSSTREAM_OPTION_UNIX_SOCKET, given, WSSTREAM_NUL) == WSSTREAM_OK ||
@@ -191,10 +191,10 @@ static void set_defaults(struct settings *settings) {
   settings->options = wsstream_options_new();
   settings->close_code = 1000;
   settings->linger_ms = 1000;
-  settings->has_pings = 1;
+  settings->ping_ms = 1000;
   settings->message_size = CAT_BUFFER_SIZE;
   settings->line_size_max = 1 << 24;
-  wsstream_options_set_number(settings->options, WSSTREAM_OPTION_PING_INTERVAL_MS, 1000);
+  wsstream_options_set_number(settings->options, WSSTREAM_OPTION_PING_INTERVAL_MS, settings->ping_ms);
   wsstream_options_set_number(settings->options, WSSTREAM_OPTION_MAX_MESSAGE_SIZE, 0);
 }
 

@@ -30,8 +30,14 @@ int sink_begin(struct sink *sink, const struct settings *settings, wsstream *str
   return 1;
 }
 
+static void tell_error(struct sink *sink) {
+  say("%s: %s", sink->name, strerror(errno));
+  sink->is_lost = 1;
+}
+
+/* Also standard output is closed: a file system of the network may say only then that it has not kept what it took. */
 void sink_end(struct sink *sink) {
-  if (sink->fd > STDERR_FILENO) close(sink->fd);
+  if (close(sink->fd) != 0 && errno != EINTR && !sink->is_broken) tell_error(sink);
 }
 
 int sink_is_pending(const struct sink *sink) { return sink->begin < sink->end; }
@@ -39,6 +45,14 @@ int sink_is_pending(const struct sink *sink) { return sink->begin < sink->end; }
 void sink_break(struct sink *sink) {
   sink->begin = sink->end = 0;
   sink->is_broken = sink->is_over = 1;
+}
+
+/* The stream goes on, and nobody reads it: that is no end. What was read before is written first, and it is tried again. */
+static void note_refusal(struct sink *sink) {
+  if (sink_is_pending(sink)) return;
+  say("the messages cannot be read: %s", wsstream_status_text(WSSTREAM_ERR_RESOURCE));
+  sink->is_lost = 1;
+  sink_break(sink);
 }
 
 /* A message that has no end any more. */
@@ -61,12 +75,20 @@ uint32_t sink_receive(struct sink *sink) {
     const size_t room = sizeof sink->buffer - 1 - sink->end;
     const wsstream_status status = wsstream_read_some(sink->stream, sink->buffer + sink->end, room, 0, &chunk);
     if (status == WSSTREAM_AGAIN) return sink_is_pending(sink) ? 0 : WSSTREAM_READABLE_SOME;
+    if (status == WSSTREAM_ERR_RESOURCE) {
+      note_refusal(sink);
+      break;
+    }
     if (status != WSSTREAM_OK) {
       note_end(sink, is_line);
       break;
     }
     if (sink->is_dropping) continue;
-    if (sink->is_untouched && ftruncate(sink->fd, 0) != 0) say("%s: %s", sink->name, strerror(errno));
+    if (sink->is_untouched && ftruncate(sink->fd, 0) != 0) {
+      tell_error(sink);
+      sink_break(sink);
+      break;
+    }
     sink->is_untouched = 0;
     sink->end += chunk.size;
     sink->received += chunk.size;
@@ -88,9 +110,6 @@ void sink_write(struct sink *sink) {
     return;
   }
   if (errno == EINTR || errno == EAGAIN) return;
-  if (errno != EPIPE) {
-    say("%s: %s", sink->name, strerror(errno));
-    sink->is_lost = 1;
-  }
+  if (errno != EPIPE) tell_error(sink);
   sink_break(sink);
 }

@@ -137,13 +137,19 @@ static int send_part(struct source *source) {
   return WSSTREAM_OK;
 }
 
+int source_wants_input(const struct source *source) {
+  return !source->is_over && !source->is_at_end && !source->is_waiting;
+}
+
 uint32_t source_send(struct source *source) {
   int status = WSSTREAM_OK;
   while (!source->is_over && status == WSSTREAM_OK) status = has_lines(source) ? send_line(source) : send_part(source);
-  if (status == WSSTREAM_AGAIN) return WSSTREAM_WRITABLE;
+  source->is_waiting = status == WSSTREAM_AGAIN;
+  if (source->is_waiting) return WSSTREAM_WRITABLE;
   if (status == MORE_INPUT && !source->is_at_end) return 0;
-  if (status == WSSTREAM_ERR_ARGUMENT) {
-    say("%s is not UTF-8 and is not sent to its end", source->name);
+  if (status == WSSTREAM_ERR_ARGUMENT || status == WSSTREAM_ERR_RESOURCE) {
+    if (status == WSSTREAM_ERR_ARGUMENT) say("%s is not UTF-8 and is not sent to its end", source->name);
+    else say("%s is not sent to its end: %s", source->name, wsstream_status_text(status));
     source->is_lost = source->is_refused = 1;
   } else if (status < 0) {
     source_stop(source);

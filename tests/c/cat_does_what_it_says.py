@@ -4,6 +4,7 @@
     cat_does_what_it_says.py PROGRAM MANUAL_PAGE
 """
 
+import fcntl
 import filecmp
 import os
 import pathlib
@@ -139,6 +140,8 @@ def the_end_of_the_input_waits_as_told():
     # Without time to linger the pong is still waited for.
     expect((b"a\n", CLEAN), run("--linger", "0", SERVER + "/echo", given=b"a\n"))
     expect((b"", CLEAN), run("--linger", "0", "--ping", "0", SERVER + "/echo"))
+    # Less than a millisecond is not never.
+    expect((b"a\n", CLEAN), run("--linger", "0", "--ping", "0.0004", SERVER + "/echo", given=b"a\n"))
 
 
 def code_and_reason_are_shown():
@@ -146,7 +149,7 @@ def code_and_reason_are_shown():
         expect((b"", f'closed {code} "{reason}", clean\n'), run(SERVER + "/close" + path))
         expect((b"", ""), run("-q", SERVER + "/close" + path))
     said = run(SERVER + "/close?code=3001&reason=%1b%5b31m%c2%9b%c3%a9", status=4)
-    expect((b"", 'closed 3001 "\\x1b[31m\\u009bé", clean\n'), said)
+    expect((b"", 'closed 3001 "\\x1b[31m\\xc2\\x9bé", clean\n'), said)
     expect((b"", 'closed 4001 "", clean\n'), run("-q", SERVER + "/close?code=4001", status=4))
     for ours in ("3002:done", "3002", "1000:a:b"):
         code, _, reason = ours.partition(":")
@@ -159,10 +162,28 @@ def what_is_not_opened_says_why():
         said = run(f"ws://127.0.0.1:{taken.getsockname()[1]}", status=2)
     expect("wsstream-cat: not opened: ", said[1][:26])
     run("ws://no.such.host.invalid/", status=2)
-    run("--timeout", "0.05", SERVER + "/handshake?stall=1", status=2)
+    for seconds in ("0.05", "0.0004"):
+        run("--timeout", seconds, SERVER + "/handshake?stall=1", status=2)
     said = run("-v", SERVER + "/handshake?status=404&body=nothing%20here", status=2)
     if "404" not in said[1] or '\n"nothing here"\n' not in said[1]:
         fail(said[1])
+
+
+def no_terminal_obeys_what_is_said():
+    kept = "é€🙂\u00a0 "
+    # No characters: C1 alone, cut, too long a form, a surrogate, behind the last one. The last is cut by the end.
+    other = b"\x1b\x7f\x9b|\xc2\x80\xc2\x9b\xc2|\xe0\x9f\xbf|\xed\xa0\x80|\xf0\x8f\xbf\xbf|\xf4\x90\x80\x80|\xc0\x9b\xf5\xff|\xe2\x82"
+    shown = kept + "".join(chr(byte) if byte == ord("|") else f"\\x{byte:02x}" for byte in other)
+    body = kept.encode() + other
+    refusal = b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    said = run("-v", f"{SERVER}/handshake?garbage={refusal.hex()}", status=2)[1]
+    if f'\n"{shown}"\n' not in said:
+        fail(said)
+    for before in ("", "x" * 480, "x" * 2000):
+        said = run(*SOON, "-v", f"{SERVER}/handshake?header=Server:{before}%c3%a9%c2%9b")[1]
+        if f"wsstream-cat: Server: {before}é\\xc2\\x9b\n" not in said:
+            fail(said)
+    expect("wsstream-cat: \\x1b[31m: not a URL of ws or wss\n", run("\x1b[31m", status=1)[1])
 
 
 def an_unclean_end_is_3():
@@ -277,6 +298,17 @@ def an_output_that_is_full_is_5():
         said = child.stderr.read().decode()
         expect_end(child, 5)
     expect("wsstream-cat: standard output: No space left on device\n" + CLEAN, said)
+
+
+def a_file_that_keeps_what_it_had_is_5():
+    file = os.memfd_create("sealed", os.MFD_ALLOW_SEALING)
+    os.write(file, b"what it had")
+    fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    path = f"/proc/{os.getpid()}/fd/{file}"
+    said = run("--receive", path, SERVER + "/count?n=1&size=3", status=5)
+    expect((b"", f"wsstream-cat: {path}: Operation not permitted\n{CLEAN}"), said)
+    expect(b"what it had", os.pread(file, 100, 0))
+    os.close(file)
 
 
 def a_reader_that_goes_ends_it_though_nothing_comes():
@@ -397,11 +429,12 @@ def the_manual_page_has_the_options_of_help():
 
 claims = (lines_come_back_as_lines, a_line_that_cannot_be_sent_is_told_and_left_out, bytes_come_back_as_bytes,
           one_message_is_enough, the_end_of_the_input_waits_as_told, code_and_reason_are_shown, what_is_not_opened_says_why,
-          an_unclean_end_is_3, wrong_arguments_are_1, the_request_is_as_told, a_unix_socket_and_tls_are_reached,
-          a_large_file_goes_both_ways_in_bounded_memory, a_file_is_one_message, an_output_that_nobody_reads_slows_the_server,
-          an_output_that_is_full_is_5, a_reader_that_goes_ends_it_though_nothing_comes,
-          a_signal_closes_and_a_second_one_ends_at_once, a_terminal_talks_line_by_line, a_terminal_is_shown_the_progress,
-          closed_descriptors_are_taken_for_nothing, the_manual_page_has_the_options_of_help)
+          no_terminal_obeys_what_is_said, an_unclean_end_is_3, wrong_arguments_are_1, the_request_is_as_told,
+          a_unix_socket_and_tls_are_reached, a_large_file_goes_both_ways_in_bounded_memory, a_file_is_one_message,
+          an_output_that_nobody_reads_slows_the_server, an_output_that_is_full_is_5, a_file_that_keeps_what_it_had_is_5,
+          a_reader_that_goes_ends_it_though_nothing_comes, a_signal_closes_and_a_second_one_ends_at_once,
+          a_terminal_talks_line_by_line, a_terminal_is_shown_the_progress, closed_descriptors_are_taken_for_nothing,
+          the_manual_page_has_the_options_of_help)
 for claim in claims:
     begin = time.monotonic()
     try:
