@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import os
+import sys
 import threading
+import warnings
 import weakref
 
 import pytest
@@ -48,6 +50,24 @@ async def test_a_stream_that_nobody_has_is_freed_with_a_warning(api, server):
         del ws
         gc.collect()
     assert core() is None
+
+
+def test_a_stream_that_nobody_has_leaves_the_loop_where_a_warning_is_an_error(server, monkeypatch):
+    raised = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda error: raised.append(error.exc_type))
+
+    async def main():
+        ws = wsstream.WebSocketStream(server + "/echo")
+        await ws.opened
+        descriptor = ws._core._descriptor
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            del ws
+            gc.collect()
+        assert raised == [ResourceWarning]
+        assert not asyncio.get_running_loop().remove_reader(descriptor)
+
+    asyncio.run(main())
 
 
 @of_each
