@@ -60,6 +60,12 @@ def test_a_stream_that_nobody_has_leaves_the_loop_where_a_warning_is_an_error(se
     async def main():
         ws = wsstream.WebSocketStream(server + "/echo")
         await ws.opened
+        # Once something has waited the loop has the descriptor.
+        reader = asyncio.ensure_future(ws.readable.read())
+        await asyncio.sleep(0)
+        reader.cancel()
+        await asyncio.wait([reader])
+        del reader
         descriptor = ws._core._descriptor
         with warnings.catch_warnings():
             warnings.simplefilter("error")
