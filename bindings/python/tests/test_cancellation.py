@@ -126,3 +126,35 @@ def test_writers_that_wait_have_their_turns_in_order(server):
             assert read[fillers:] == [str(index) for index in range(20) if index % 3]
 
     asyncio.run(main())
+
+
+def test_a_write_waits_behind_one_whose_turn_has_come(server):
+    token = unique("turn")
+
+    async def main():
+        ws = wsstream.WebSocketStream(f"{server}/handshake?token={token}")
+
+        async def write(*messages):
+            for message in messages:
+                await ws.writable.write(message)
+
+        # Both wait, as the stream is not open.
+        writers = asyncio.gather(write("1", "3"), write("2", "4"))
+        await asyncio.sleep(0)
+        release(token)
+        async with ws:
+            await writers
+            assert [await ws.readable.read() for _ in range(4)] == ["1", "2", "3", "4"]
+
+    asyncio.run(main())
+
+
+def test_tasks_that_need_not_wait_write_in_the_order_they_came(server):
+    async def main():
+        async with wsstream.WebSocketStream(server + "/echo") as ws:
+            written = [str(index) for index in range(200)]
+            writers = asyncio.gather(*map(ws.writable.write, written))
+            assert [await ws.readable.read() for _ in written] == written
+            await writers
+
+    asyncio.run(main())

@@ -50,6 +50,13 @@ PROGRAMS = {
         ws.writable.write("x")
         assert ws.readable.read() == "x"
     """,
+    # More milliseconds than the system waits in one piece.
+    "read_with_a_timeout_of_a_year": """
+    with WebSocketStream(server + "/echo") as ws:
+        interrupted(ws.readable.read, 365 * 86400, after_s=0.2)
+        ws.writable.write("x")
+        assert ws.readable.read() == "x"
+    """,
     # Then the call of the library ends with the message before the interpreter looks for signals.
     "read_with_a_message_in_the_same_moment": """
     with WebSocketStream(server + "/echo") as ws:
@@ -115,6 +122,17 @@ PROGRAMS = {
         signal.setitimer(signal.ITIMER_REAL, 0.2)
         assert ws.readable.read() == "from the handler"
         assert handled == [signal.SIGALRM]
+    """,
+    "a_handler_that_waits_in_the_same_stream": """
+    with WebSocketStream(server + "/echo") as ws:
+        def handle(number, frame):
+            try:
+                ws.closed(timeout=0.1)
+            except TimeoutError:
+                ws.writable.write("from the handler")
+        signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        assert ws.readable.read() == "from the handler"
     """,
 }
 

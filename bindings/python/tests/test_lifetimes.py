@@ -3,12 +3,15 @@
 import asyncio
 import gc
 import os
+import sys
 import threading
+import warnings
 import weakref
 
 import pytest
 import wsstream
 import wsstream.sync
+from control import release, unique
 from shapes import of_each
 
 
@@ -46,6 +49,73 @@ async def test_a_stream_that_nobody_has_is_freed_with_a_warning(api, server):
     core = weakref.ref(ws._core)
     with pytest.warns(ResourceWarning, match="unclosed WebSocketStream"):
         del ws
+        gc.collect()
+    assert core() is None
+
+
+def test_a_stream_that_nobody_has_leaves_the_loop_where_a_warning_is_an_error(server, monkeypatch):
+    raised = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda error: raised.append(error.exc_type))
+
+    async def main():
+        ws = wsstream.WebSocketStream(server + "/echo")
+        await ws.opened
+        # Once something has waited the loop has the descriptor.
+        reader = asyncio.ensure_future(ws.readable.read())
+        await asyncio.sleep(0)
+        reader.cancel()
+        await asyncio.wait([reader])
+        del reader
+        descriptor = ws._core._descriptor
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            del ws
+            gc.collect()
+        assert raised == [ResourceWarning]
+        assert not asyncio.get_running_loop().remove_reader(descriptor)
+
+    asyncio.run(main())
+
+
+def test_a_task_that_nobody_has_goes_on_when_what_it_waits_for_comes(server):
+    token = unique("kept")
+
+    async def main():
+        over = asyncio.Event()
+
+        async def talk():
+            async with wsstream.WebSocketStream(f"{server}/handshake?token={token}") as ws:
+                await ws.writable.write("x")
+                assert await ws.readable.read() == "x"
+            over.set()
+
+        asyncio.ensure_future(talk())
+        await asyncio.sleep(0)
+        gc.collect()
+        release(token)
+        await asyncio.wait_for(over.wait(), 20)
+
+    asyncio.run(main())
+
+
+def test_a_stream_that_was_waited_in_goes_with_its_loop(server):
+    loop = asyncio.new_event_loop()
+
+    async def wait():
+        ws = wsstream.WebSocketStream(server + "/echo")
+        await ws.opened
+        waits = asyncio.ensure_future(ws.readable.read())
+        await asyncio.sleep(0)
+        # That it never ended is meant.
+        waits._log_destroy_pending = False
+        return weakref.ref(ws._core)
+
+    core = loop.run_until_complete(wait())
+    gc.collect()
+    assert core() is not None
+    loop.close()
+    del loop
+    with pytest.warns(ResourceWarning, match="unclosed WebSocketStream"):
         gc.collect()
     assert core() is None
 

@@ -6,6 +6,8 @@ import pathlib
 
 import pytest
 import wsstream
+from control import release, unique
+from wsstream._asyncio import CALLS_IN_A_ROW
 
 
 def threads():
@@ -154,5 +156,45 @@ def test_a_second_reader_is_refused_and_the_first_goes_on(server):
                 await ws.readable.read_some(1)
             await ws.writable.write("x")
             assert await reader == "x"
+
+    asyncio.run(main())
+
+
+def test_a_reader_that_let_others_run_is_refused_when_one_of_them_reads(server):
+    async def main():
+        async with wsstream.WebSocketStream(server + "/echo") as ws:
+            # With the write they are so many calls that the next lets others run.
+            count = CALLS_IN_A_ROW - 2
+            await ws.writable.write("x" * count)
+            chunks = [await ws.readable.read_some(1) for _ in range(count)]
+            assert chunks[-1].fin
+            some = asyncio.ensure_future(ws.readable.read_some(1))
+            whole = asyncio.ensure_future(ws.readable.read())
+            with pytest.raises(wsstream.BusyError):
+                await asyncio.wait_for(some, 20)
+            await ws.writable.write("whole")
+            assert await whole == "whole"
+
+    asyncio.run(main())
+
+
+def test_a_descriptor_that_the_loop_refused_is_offered_again(server, monkeypatch):
+    token = unique("refused")
+
+    async def main():
+        ws = wsstream.WebSocketStream(f"{server}/handshake?token={token}")
+
+        def refuse(*arguments):
+            raise OSError("no room")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio.get_running_loop(), "add_reader", refuse)
+            with pytest.raises(OSError):
+                await ws.opened
+        opened = asyncio.ensure_future(ws.opened)
+        await asyncio.sleep(0)
+        release(token)
+        await asyncio.wait_for(opened, 20)
+        ws.free()
 
     asyncio.run(main())

@@ -52,6 +52,7 @@ class AsyncCore(Core):
         self.has_read_at_once = False
         self.calls = 0
         self.turns: Optional[asyncio.Lock] = None
+        self.writers = 0
         super().__init__(*arguments)
 
     def free(self) -> None:
@@ -91,13 +92,15 @@ class AsyncCore(Core):
 
     def _watch(self, events: int) -> None:
         self._raise(lib.wsstream_fd_watch(self.handle, events))
-        self.watched = events
         if self._descriptor < 0 and events:
             out = ffi.new("int *")
             self._raise(lib.wsstream_fd(self.handle, out))
-            # The loop must not keep a stream alive that everybody else has let go.
-            self.loop.add_reader(out[0], _on_ready, weakref.ref(self))
+            # The loop must not keep a stream alive that everybody else has let go; but the tasks that wait in one, which
+            # nobody else may have, and by them their streams.
+            self.loop.add_reader(out[0], _on_ready, weakref.ref(self), self.waiting)
             self._descriptor = out[0]
+        # Last: what could not be watched is tried again by the next wait.
+        self.watched = events
 
     def handle_ready(self) -> None:
         """The descriptor is readable: wakes who waits for what holds, and watches no more what nobody waits for.
@@ -155,8 +158,15 @@ class AsyncCore(Core):
         """Writes where there was no room, or others wait: one after the other, in the order they came."""
         if self.turns is None:
             self.turns = asyncio.Lock()
-        async with self.turns:
-            await self.until(lambda: self.put(0, kind, data, size, flags), WRITABLE)
+        # Not what the lock says: it is open while the next in turn has been told, and has not run yet.
+        self.writers += 1
+        try:
+            async with self.turns:
+                if self.calls >= CALLS_IN_A_ROW:
+                    await self.let_others_run()
+                await self.until(lambda: self.put(0, kind, data, size, flags), WRITABLE)
+        finally:
+            self.writers -= 1
 
 
 def _wake(futures: List[asyncio.Future[None]]) -> None:
@@ -165,7 +175,7 @@ def _wake(futures: List[asyncio.Future[None]]) -> None:
             future.set_result(None)
 
 
-def _on_ready(reference: weakref.ref[AsyncCore]) -> None:
+def _on_ready(reference: weakref.ref[AsyncCore], _kept: Dict[int, List[asyncio.Future[None]]]) -> None:
     core = reference()
     if core is not None:
         core.handle_ready()
@@ -235,10 +245,10 @@ class Readable(BaseReadable[AsyncCore]):
         if size_max < 1:
             raise ValueError("size_max is less than 1")
         core = self._core
-        core.refuse_second_reader()
         core.calls += 1
         if core.calls >= CALLS_IN_A_ROW:
             await core.let_others_run()
+        core.refuse_second_reader()
         chunk: Union[Chunk, _End] = await core.until(lambda: core.take_some(0, size_max), READABLE_SOME)
         return None if isinstance(chunk, _End) else chunk
 
@@ -282,9 +292,7 @@ class Writable(BaseWritable[AsyncCore]):
     async def _write(self, kind: int, pointer: Any, size: int, flags: int) -> None:
         core = self._core
         core.calls += 1
-        if core.calls >= CALLS_IN_A_ROW:
-            await core.let_others_run()
-        if (core.turns is not None and core.turns.locked()) or core.put(0, kind, pointer, size, flags) is None:
+        if core.calls >= CALLS_IN_A_ROW or core.writers or core.put(0, kind, pointer, size, flags) is None:
             await core.write(kind, pointer, size, flags)
 
     async def close(self) -> None:

@@ -140,15 +140,20 @@ class Core:
         self._batch: Any = None
         self._parted: Optional[Tuple[memoryview, bool]] = None
         self._behind_parted = self.queue
+        # Nobody reads any more: what a read in another thread still brings is thrown away.
+        self._is_unread = False
         self._settled: Optional[Tuple[int, CloseInfo]] = None
         self._process = os.getpid()
 
     def __del__(self) -> None:
         if self._owned is None:
             return
-        if not self.is_of_parent() and self.settled() is None:
-            warnings.warn(f"unclosed WebSocketStream {self.url!r}", ResourceWarning, source=self)
-        self.free()
+        try:
+            if not self.is_of_parent() and self.settled() is None:
+                warnings.warn(f"unclosed WebSocketStream {self.url!r}", ResourceWarning, source=self)
+        finally:
+            # A warning may be an error.
+            self.free()
 
     @property
     def url(self) -> str:
@@ -164,7 +169,7 @@ class Core:
     def free(self) -> None:
         self.settled()
         owned, self._owned = self._owned, None
-        self.queue.clear()
+        self._throw_away()
         if owned is not None:
             # Once, whoever else has come here at the same time.
             ffi.release(owned)
@@ -179,6 +184,8 @@ class Core:
     def fill(self, ms: int) -> int:
         """Gets the next messages into the empty queue, and answers the library's status.
 
+        While the interpreter lets other threads run, as every call of the library does, one of them may take from the queue or
+        throw it away: with OK it may be empty again.
         An exception out of a signal handler may come between any two lines. Then what was read stays in the batch, which the
         next call finds: the queue's serial is behind the batch's until the queue is made of it.
         """
@@ -199,6 +206,8 @@ class Core:
         if batch.whole:
             lib.wsstream_batch_release(batch)
         self._give_back(batch)
+        if self._is_unread:
+            self._throw_away()
         return OK
 
     def _give_back(self, batch: Any) -> None:
@@ -214,26 +223,36 @@ class Core:
 
     def take(self, ms: int) -> Union[Message, _End, None]:
         """The next message."""
-        status = self.fill(ms)
-        if status == OK:
-            return self.queue.popleft()
+        while (status := self.fill(ms)) == OK:
+            try:
+                return self.queue.popleft()
+            except IndexError:
+                ms = 0
         return self._nothing(status)
 
     def take_many(self, ms: int, count_max: int) -> Optional[List[Message]]:
         """One message and those that are here already; none is the end."""
-        status = self.fill(ms)
-        if status != OK:
-            return [] if self._nothing(status) else None
-        queue = self.queue
-        return [queue.popleft() for _ in range(min(count_max, len(queue)))]
+        messages: List[Message] = []
+        while (status := self.fill(ms)) == OK:
+            queue = self.queue
+            try:
+                for _ in range(min(count_max, len(queue))):
+                    messages.append(queue.popleft())
+            except IndexError:
+                pass
+            if messages:
+                return messages
+            ms = 0
+        return messages if self._nothing(status) else None
 
     def take_some(self, ms: int, size_max: int) -> Union[Chunk, _End, None]:
         """The next bytes of the current message."""
         if self._parted is None and (self.queue or self._is_left_over(self._batch)):
             self.fill(0)
             self._begin_parts()
-        if self._parted is not None:
-            return self._part(size_max)
+        parted = self._parted
+        if parted is not None:
+            return self._part(*parted, size_max)
         buffer, chunk = ffi.new("uint8_t[]", size_max), ffi.new("wsstream_chunk *")
         status: int = lib.wsstream_read_some(self.handle, buffer, size_max, ms, chunk)
         if status == OK:
@@ -242,20 +261,32 @@ class Core:
 
     def _begin_parts(self) -> None:
         """A whole message of the queue is given in parts; those behind it wait."""
-        message = self.queue.popleft()
+        try:
+            message = self.queue.popleft()
+        except IndexError:
+            return
         is_text = isinstance(message, str)
         self._parted = memoryview(message.encode() if isinstance(message, str) else message), is_text
         self._behind_parted, self.queue = self.queue, _Queue()
+        if self._is_unread:
+            self._throw_away()
 
-    def _part(self, size_max: int) -> Chunk:
-        assert self._parted is not None
-        rest, is_text = self._parted
+    def _part(self, rest: memoryview, is_text: bool, size_max: int) -> Chunk:
         chunk = Chunk(bytes(rest[:size_max]), is_text, len(rest) <= size_max)
         if chunk.fin:
             self.queue, self._parted = self._behind_parted, None
         else:
             self._parted = rest[size_max:], is_text
+        if self._is_unread:
+            self._throw_away()
         return chunk
+
+    def _throw_away(self) -> None:
+        """Messages that nobody will ask for. A read in another thread that puts some back sees that, and comes here too."""
+        self._is_unread = True
+        self.queue.clear()
+        self._behind_parted.clear()
+        self._parted = self._batch = None
 
     def _nothing(self, status: int) -> Optional[_End]:
         if status == DONE:
@@ -267,8 +298,7 @@ class Core:
     def cancel(self, code: int, reason: str) -> None:
         text = reason.encode()
         self._raise(lib.wsstream_readable_cancel(self.handle, code, text, len(text)))
-        self.queue.clear()
-        self._parted = self._batch = None
+        self._throw_away()
 
     # ---- Writing
 

@@ -39,6 +39,8 @@ T = TypeVar("T")
 # stream's descriptor. What comes sooner is had by one call; what does not costs no further wake-up.
 SLICE_MS = 50
 FOREVER_MS = -1
+# What the system takes as the time of one wait; a longer one is waited for again.
+LONGEST_MS = 2**31 - 1
 
 
 class BlockingCore(Core):
@@ -46,17 +48,17 @@ class BlockingCore(Core):
 
     def __init__(self, *arguments: Any) -> None:
         self.reading = threading.Lock()
+        self.watched = 0
         super().__init__(*arguments)
 
     def until(self, attempt: Callable[[int], Optional[T]], event: int, timeout: Optional[float]) -> T:
         """Repeats an attempt, which may take the milliseconds that it is given, until it has an answer."""
-        limit = None if timeout is None else milliseconds(timeout)
+        # For the library a negative time is for ever; here it is one that is over, as of a deadline that has passed.
+        limit = None if timeout is None else max(milliseconds(timeout), 0)
+        deadline = None if limit is None else time.monotonic() + limit / 1000
         answer = attempt(SLICE_MS if limit is None else min(SLICE_MS, limit))
-        if answer is not None:
-            return answer
-        deadline = None if limit is None else time.monotonic() + max(limit - SLICE_MS, 0) / 1000
         while answer is None:
-            ms = FOREVER_MS if deadline is None else milliseconds(deadline - time.monotonic())
+            ms = FOREVER_MS if deadline is None else min(milliseconds(deadline - time.monotonic()), LONGEST_MS)
             if deadline is not None and ms <= 0:
                 raise TimeoutError("the time is over")
             if threading.current_thread() is threading.main_thread():
@@ -66,17 +68,20 @@ class BlockingCore(Core):
         return answer
 
     def _wait_interruptibly(self, event: int, ms: int) -> None:
-        """As only the main thread has to, so that the descriptor has one user."""
+        """As only the main thread has to, so that the descriptor has one user; and the signal handlers that run in its wait."""
         out = ffi.new("int *")
         self._raise(lib.wsstream_fd(self.handle, out))
-        self._raise(lib.wsstream_fd_watch(self.handle, event))
-        poll = select.poll()
-        poll.register(out[0], select.POLLIN)
+        outer, self.watched = self.watched, event
         try:
+            self._raise(lib.wsstream_fd_watch(self.handle, event))
+            poll = select.poll()
+            poll.register(out[0], select.POLLIN)
             poll.poll(ms)
         finally:
-            # Calls cost more while something is watched. The stream may have been freed meanwhile, which the next call tells.
-            lib.wsstream_fd_watch(self.handle, 0)
+            # Of the wait that a signal handler was called in, which goes on; else nothing, as calls cost more while something
+            # is watched. The stream may have been freed meanwhile, which the next call tells.
+            self.watched = outer
+            lib.wsstream_fd_watch(self.handle, outer)
 
     def until_held(self, attempt: Callable[[], Optional[T]], event: int, timeout: Optional[float]) -> T:
         """As `until`, for an attempt that does not wait: what waits takes nothing, so an interrupt cannot lose it."""
