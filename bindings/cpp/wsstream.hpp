@@ -877,7 +877,8 @@ class waiter : public std::enable_shared_from_this<waiter> {
   virtual void resume() noexcept {}
 
   const events wanted;
-  const bool reader;
+  // Whether a wake means it. Changed only while it is in no list.
+  bool reader;
   std::atomic<bool> woken{false};
 };
 }  // namespace detail
@@ -946,8 +947,13 @@ class core final : public std::enable_shared_from_this<core> {
   core& operator=(const core&) = delete;
 
   wsstream* const stream;
-  // Halves that a coroutine is in: bits of `half_of_...`.
+  // Halves that a coroutine is in: bits of `half`.
   std::atomic<unsigned> halves{0};
+  // Answers without a suspension in each half, for the coroutine that is in it.
+  unsigned answers_in_a_row[2] = {};
+
+  // As many messages as a message callback gets in one turn.
+  static constexpr unsigned answers_max = 64;
 
   bool is_forked() const noexcept { return wsstream_wait_opened(stream, 0) == WSSTREAM_ERR_FORKED; }
 
@@ -1473,7 +1479,9 @@ class handle {
   // is the only way to wait, or where `resume_on` says. A suspended coroutine may be destroyed where it goes on; on
   // any other thread only once it cannot be about to go on. When the stream is freed, those that are suspended go on
   // with errc::state. They have no timeout of their own: a `wake(events::readable)` lets an async_read go on with
-  // timed_out().
+  // timed_out(). After 64 reads or writes in a row that did not have to wait the next one suspends all the same, so
+  // that others have their turn. To suspend waits for a callback of the stream that runs on another thread: hold no
+  // lock that it takes.
   detail::awaiter<detail::opening, false> async_try_opened() const;
   detail::awaiter<detail::closing, false> async_try_closed() const;
   detail::awaiter<detail::reading, false> async_try_read() const;
@@ -1843,9 +1851,11 @@ class suspension final : public waiter {
  public:
   using attempt_function = bool (*)(void* awaiter, bool woken);
 
-  suspension(std::shared_ptr<core> stream, events waits_for, bool is_reader, std::coroutine_handle<> coroutine,
-             void* awaiter, attempt_function attempt) noexcept
-      : waiter(waits_for, is_reader),
+  // One that only gives way leaves a wake to who has to wait.
+  suspension(std::shared_ptr<core> stream, events waits_for, bool is_reader, bool gives_way,
+             std::coroutine_handle<> coroutine, void* awaiter, attempt_function attempt) noexcept
+      : waiter(waits_for, is_reader && !gives_way),
+        is_reader_(is_reader),
         stream_(std::move(stream)),
         coroutine_(coroutine),
         awaiter_(awaiter),
@@ -1866,7 +1876,9 @@ class suspension final : public waiter {
 
   void resume() noexcept override {
     if (claimed_.exchange(true)) return;
-    if (attempt_(awaiter_, woken.exchange(false)) || !wait()) coroutine_.resume();
+    if (attempt_(awaiter_, woken.exchange(false))) return coroutine_.resume();
+    reader = is_reader_;
+    if (!wait()) coroutine_.resume();
   }
 
   // From the frame that is being destroyed.
@@ -1875,6 +1887,7 @@ class suspension final : public waiter {
   }
 
  private:
+  const bool is_reader_;
   const std::shared_ptr<core> stream_;
   const std::coroutine_handle<> coroutine_;
   void* const awaiter_;
@@ -1894,14 +1907,19 @@ class [[nodiscard]] awaiter {
   }
 
   bool await_ready() {
-    if (enter()) return attempt(false);
+    if (enter()) {
+      // Who never has to wait would keep the library's thread from all others.
+      gives_way_ = inside_ && ++answers_in_a_row() > core::answers_max;
+      return !gives_way_ && attempt(false);
+    }
     result_.emplace(error(Operation::half == reading::half ? "read" : "write", errc::busy));
     return true;
   }
 
   bool await_suspend(std::coroutine_handle<> coroutine) {
+    if (inside_) answers_in_a_row() = 0;
     const auto shared = std::make_shared<suspension>(stream_.core_, Operation::wanted, Operation::half == reading::half,
-                                                     coroutine, this, [](void* self, bool woken) {
+                                                     gives_way_, coroutine, this, [](void* self, bool woken) {
                                                        return static_cast<awaiter*>(self)->attempt(woken);
                                                      });
     suspension_ = shared;
@@ -1936,6 +1954,8 @@ class [[nodiscard]] awaiter {
     return inside_;
   }
 
+  unsigned& answers_in_a_row() noexcept { return stream_.core_->answers_in_a_row[Operation::half - 1]; }
+
   void leave() noexcept {
     if (std::exchange(inside_, false)) stream_.core_->halves.fetch_and(~Operation::half);
   }
@@ -1945,6 +1965,7 @@ class [[nodiscard]] awaiter {
   std::optional<result<typename Operation::value>> result_;
   std::shared_ptr<suspension> suspension_;
   bool inside_ = false;
+  bool gives_way_ = false;
 };
 }  // namespace detail
 

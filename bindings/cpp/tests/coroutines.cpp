@@ -290,6 +290,44 @@ SCENARIO(a_wake_lets_a_reader_go_on_without_a_message) {
   CHECK_EQUAL("(timed out)", got);
 }
 
+SCENARIO(a_coroutine_that_never_has_to_wait_lets_others_run) {
+  tally begun, done;
+  std::atomic<bool> is_over{false};
+  stream s(check::url("/close"));
+  // An ended stream is readable for ever.
+  s.on_closed([&](const ws_stream::result<ws_stream::close_info>&) {
+    begun.add();
+    [](const stream& from, const std::atomic<bool>& over, tally& end) -> detached {
+      while (!over) CHECK((co_await from.async_read()).done());
+      end.add();
+    }(s, is_over, done);
+  });
+  begun.await(1);
+  stream other(check::url("/echo"));
+  other.on_opened([&](const ws_stream::result<void>&) { is_over = true; });
+  done.await(1);
+}
+
+SCENARIO(a_reader_that_gives_way_leaves_a_wake_to_one_that_has_to_wait) {
+  constexpr int count = 300;
+  loop here;
+  int got = 0;
+  stream s(check::url("/count?n=300&size=16&close=none"));
+  while (s.statistics().messages_received < count) (void)s.closed(1ms);
+  int resumptions = 0;
+  s.resume_on([&](ws_stream::resumption resume) {
+    resumptions++;
+    here.post(std::move(resume));
+  });
+  s.wake(events::readable);
+  const owned reader = [](const stream& from, int& into) -> owned {
+    while (co_await from.async_read()) into++;
+  }(s, got);
+  while (!reader.done()) here.run_one();
+  CHECK_EQUAL(count, got);
+  CHECK_EQUAL(4, resumptions);
+}
+
 SCENARIO(an_opening_that_fails_is_thrown) {
   const check::silent_port port;
   tally done;
