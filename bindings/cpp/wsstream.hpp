@@ -862,6 +862,7 @@ class options {
 
 namespace detail {
 class core;
+class executor;
 
 // One that waits for events: a callback or a suspended coroutine. It is in its stream's list until it is fired, once.
 class waiter : public std::enable_shared_from_this<waiter> {
@@ -871,8 +872,9 @@ class waiter : public std::enable_shared_from_this<waiter> {
   waiter(const waiter&) = delete;
   waiter& operator=(const waiter&) = delete;
 
-  // `holding` are the events that do; none where the stream was freed, or after a wake.
-  virtual void fire(events holding) noexcept = 0;
+  // `holding` are the events that do; none where the stream was freed, or after a wake. A coroutine goes on by `where`,
+  // on this thread where there is none.
+  virtual void fire(events holding, executor* where) noexcept = 0;
   // What a resumption does.
   virtual void resume() noexcept {}
 
@@ -899,6 +901,19 @@ class executor {
  public:
   virtual ~executor() = default;
   virtual void post(resumption resume) = 0;
+};
+
+// Whom an event or a wake has met, taken out of their stream's list, and where coroutines go on.
+struct batch {
+  std::shared_ptr<waiter> event;
+  std::vector<std::shared_ptr<waiter>> coroutines;
+  std::shared_ptr<executor> where;
+
+  void fire(events holding) noexcept {
+    // First of all, and dropped when it has run: a coroutine may remove it, or free the stream.
+    if (const auto first = std::exchange(event, nullptr)) first->fire(first->wanted & holding, nullptr);
+    for (const auto& each : coroutines) each->fire(each->wanted & holding, where.get());
+  }
 };
 
 class message_function {
@@ -936,6 +951,12 @@ inline result<close_info> answer(wsstream* stream, wsstream_status status, const
   return copy(info);
 }
 
+constexpr bool are_events(events which) noexcept {
+  constexpr events known =
+      events::opened | events::readable | events::writable | events::closed | events::readable_some;
+  return which != events::none && (which & known) == which;
+}
+
 // What a stream, its references and its callbacks share. It holds a wsstream_ref, so that the pointer is valid as
 // long as the core is. It refuses to know what callables do. No call of the library that may wait is made under the
 // lock.
@@ -960,23 +981,22 @@ class core final : public std::enable_shared_from_this<core> {
   // Of the stream's own thread, behind wsstream_free: no callback begins any more. Coroutines go on with
   // errc::state. In the child of a fork it does not wait for the lock, which nobody there may hold: false.
   bool end(bool forked) noexcept {
-    std::vector<std::shared_ptr<waiter>> waiters;
+    batch waiters;
     std::vector<std::unique_ptr<once>> onces;
     std::shared_ptr<message_function> wished, active;
-    std::shared_ptr<waiter> event;
     {
       std::unique_lock<std::mutex> lock(mutex_, std::defer_lock);
       if (!forked) lock.lock();
       else if (!lock.try_lock()) return false;
       ended_ = true;
-      waiters.swap(waiters_);
+      waiters.event.swap(event_);
+      waiters.coroutines.swap(waiters_);
+      waiters.where.swap(executor_);
       onces.swap(onces_);
       wished.swap(wished_);
       active.swap(active_);
-      event.swap(event_);
     }
-    for (const auto& each : waiters) each->fire(events::none);
-    resume_on(nullptr);
+    waiters.fire(events::none);
     return true;
   }
 
@@ -1032,15 +1052,16 @@ class core final : public std::enable_shared_from_this<core> {
 
   // Whoever it is may be fired before this returns.
   addition add(std::shared_ptr<waiter> waits) {
+    // Nothing is ever fired in the child of a fork.
+    if (is_forked()) return addition::ended;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       if (ended_) return addition::ended;
       if (waits->reader && std::exchange(wake_reader_, false)) return addition::woken;
       waiters_.push_back(std::move(waits));
     }
-    if (arm() == WSSTREAM_OK) return addition::waits;
-    // Only in the child of a fork, where nothing is ever fired.
-    for (const auto& each : take([](const waiter&) { return true; })) each->fire(events::none);
+    // Where that is refused the stream is being freed, and `end` lets it go on.
+    arm();
     return addition::waits;
   }
 
@@ -1051,37 +1072,26 @@ class core final : public std::enable_shared_from_this<core> {
   }
 
   wsstream_status wake(events which) {
-    std::vector<std::shared_ptr<waiter>> woken;
-    if (has(which, events::readable)) woken = take([](const waiter& each) { return each.reader; });
-    for (const auto& each : woken) {
-      each->woken = true;
-      each->fire(events::none);
-    }
-    if (!woken.empty()) which = static_cast<events>(number(which) & ~number(events::readable));
-    if (!woken.empty() && which == events::none) return WSSTREAM_OK;
-    const wsstream_status status = wsstream_wake(stream, number(which));
-    if (status == WSSTREAM_OK && has(which, events::readable)) {
+    if (!are_events(which)) return WSSTREAM_ERR_ARGUMENT;
+    batch woken;
+    if (has(which, events::readable)) {
       const std::lock_guard<std::mutex> lock(mutex_);
-      wake_reader_ = true;
+      woken = take([](const waiter& each) { return each.reader; });
+      for (const auto& each : woken.coroutines) each->woken = true;
+      // Under the same lock, so that one that comes now is either met or finds it.
+      if (woken.coroutines.empty()) wake_reader_ = true;
     }
-    return status;
+    const bool has_met = !woken.coroutines.empty();
+    woken.fire(events::none);
+    if (has_met) which = static_cast<events>(number(which) & ~number(events::readable));
+    if (which == events::none) return WSSTREAM_OK;
+    return wsstream_wake(stream, number(which));
   }
 
   void resume_on(std::shared_ptr<executor> next) noexcept {
     const std::lock_guard<std::mutex> lock(mutex_);
     executor_.swap(next);
     // The old one is destroyed behind the lock with the parameter.
-  }
-
-  // Lets a coroutine go on where the program wants that; on this thread where it has said nothing.
-  void post(std::shared_ptr<waiter> waits) {
-    std::shared_ptr<executor> where;
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      where = executor_;
-    }
-    if (where == nullptr) return waits->resume();
-    where->post(resumption(std::move(waits)));
   }
 
   static void opened_called(wsstream*, wsstream_status status, void* self) noexcept {
@@ -1137,12 +1147,23 @@ class core final : public std::enable_shared_from_this<core> {
     }
   }
 
+  // Under the lock, the executor as well: `end` takes that away.
   template <class Which>
-  std::vector<std::shared_ptr<waiter>> take(Which which) {
-    std::vector<std::shared_ptr<waiter>> taken, left;
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (auto& each : waiters_) (which(*each) ? taken : left).push_back(std::move(each));
-    waiters_.swap(left);
+  batch take(Which which) {
+    batch taken;
+    taken.coroutines.reserve(waiters_.size());
+    taken.where = executor_;
+    auto left = waiters_.begin();
+    for (auto& each : waiters_) {
+      if (!which(*each)) {
+        std::swap(*left++, each);
+      } else if (each == event_) {
+        taken.event.swap(event_);
+      } else {
+        taken.coroutines.push_back(std::move(each));
+      }
+    }
+    waiters_.erase(left, waiters_.end());
     return taken;
   }
 
@@ -1167,9 +1188,15 @@ class core final : public std::enable_shared_from_this<core> {
   static void event_called(wsstream*, std::uint32_t holding, void* self) noexcept {
     const std::shared_ptr<core> keep = static_cast<core*>(self)->shared_from_this();
     const events hold = static_cast<events>(holding);
-    const auto fired = keep->take([hold](const waiter& each) { return (each.wanted & hold) != events::none; });
-    if (keep->somebody_waits_after(fired)) keep->arm();
-    for (const auto& each : fired) each->fire(each->wanted & hold);
+    batch fired;
+    bool others_wait = false;
+    {
+      const std::lock_guard<std::mutex> lock(keep->mutex_);
+      fired = keep->take([hold](const waiter& each) { return (each.wanted & hold) != events::none; });
+      others_wait = !keep->waiters_.empty();
+    }
+    if (others_wait) keep->arm();
+    fired.fire(hold);
   }
 
   static std::uint32_t message_called(wsstream*, wsstream_status status, const wsstream_message* lent,
@@ -1184,14 +1211,6 @@ class core final : public std::enable_shared_from_this<core> {
     wsstream_message kept = {};
     wsstream_message_retain(lent, &kept);
     return number(function->on_message(message(kept)));
-  }
-
-  bool somebody_waits_after(const std::vector<std::shared_ptr<waiter>>& fired) noexcept {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    // The event callback runs once: it goes with `fired`.
-    for (const auto& each : fired)
-      if (each == event_) event_.reset();
-    return !waiters_.empty();
   }
 
   // While the last one is being removed its messages are still its own.
@@ -1352,6 +1371,7 @@ class handle {
   }
 
   // wsstream_wake: calls with a timeout that wait for these end as if it had run out, and so does an `async_read`.
+  // Where none of those is suspended the next one that has to wait does, also where a call has ended by the same wake.
   result<void> try_wake(events which) const {
     return through_core("wake", [&](detail::core& core) { return core.wake(which); });
   }
@@ -1420,7 +1440,7 @@ class handle {
     class owned final : public detail::waiter {
      public:
       owned(events waits_for, Function&& given) : waiter(waits_for, false), function_(std::move(given)) {}
-      void fire(events holding) noexcept override {
+      void fire(events holding, detail::executor*) noexcept override {
         if (holding != events::none) function_(holding);
       }
 
@@ -1428,9 +1448,7 @@ class handle {
       Function function_;
     };
     // Together with what others wait for, one that is refused would pass or would have others refused.
-    constexpr events known =
-        events::opened | events::readable | events::writable | events::closed | events::readable_some;
-    if (which == events::none || (which & known) != which) return answer("on_event", WSSTREAM_ERR_ARGUMENT);
+    if (!detail::are_events(which)) return answer("on_event", WSSTREAM_ERR_ARGUMENT);
     return set_event(std::make_shared<owned>(which, std::move(function)));
   }
   result<void> try_on_event(std::nullptr_t) const { return set_event(nullptr); }
@@ -1872,7 +1890,10 @@ class suspension final : public waiter {
     }
   }
 
-  void fire(events) noexcept override { stream_->post(shared_from_this()); }
+  void fire(events, executor* where) noexcept override {
+    if (where == nullptr) return resume();
+    where->post(resumption(shared_from_this()));
+  }
 
   void resume() noexcept override {
     if (claimed_.exchange(true)) return;

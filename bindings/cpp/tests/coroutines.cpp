@@ -9,6 +9,8 @@
 #include "values.hpp"
 
 using namespace std::chrono_literals;
+using check::counted;
+using check::lives;
 using check::tally;
 using ws_stream::errc;
 using ws_stream::events;
@@ -328,6 +330,27 @@ SCENARIO(a_reader_that_gives_way_leaves_a_wake_to_one_that_has_to_wait) {
   CHECK_EQUAL(4, resumptions);
 }
 
+SCENARIO(a_wake_meets_a_reader_that_comes_at_the_same_time) {
+  constexpr int count = 2000;
+  stream s(check::url("/echo"));
+  s.opened();
+  std::atomic<int> turn{0};
+  std::thread waker([&] {
+    for (int i = 1; i <= count; i++) {
+      while (turn < i) std::this_thread::yield();
+      s.wake(events::readable);
+    }
+  });
+  for (int i = 1; i <= count; i++) {
+    std::string got;
+    turn = i;
+    const owned reader = read_one(s, got);
+    reader.await_end();
+    CHECK_EQUAL("(timed out)", got);
+  }
+  waker.join();
+}
+
 SCENARIO(an_opening_that_fails_is_thrown) {
   const check::silent_port port;
   tally done;
@@ -379,6 +402,63 @@ SCENARIO(event_callbacks_and_coroutines_do_not_take_each_others_events) {
   done.await(1);
   CHECK(!all.empty());
   reader.await_end();
+}
+
+SCENARIO(an_event_callback_never_runs_after_a_coroutine_has_removed_it) {
+  lives of;
+  tally done;
+  stream s(check::url("/echo"));
+  s.opened();
+  const owned closing = [](const stream& from, lives& callbacks, tally& end) -> owned {
+    co_await from.async_closed();
+    from.on_event(nullptr);
+    CHECK_EQUAL(0, callbacks.alive());
+    end.add();
+  }(s, of, done);
+  s.on_event(events::closed, [&, life = counted(of)](events) { CHECK_EQUAL(0, done.count()); });
+  s.close();
+  done.await(1);
+  closing.await_end();
+}
+
+SCENARIO(an_event_callback_never_runs_after_a_coroutine_has_freed_the_stream) {
+  lives of;
+  tally done;
+  stream s(check::url("/echo"));
+  s.opened();
+  const owned closing = [](stream& from, lives& callbacks, tally& end) -> owned {
+    co_await from.async_closed();
+    from.reset();
+    CHECK_EQUAL(0, callbacks.alive());
+    end.add();
+  }(s, of, done);
+  s.on_event(events::closed, [&, life = counted(of)](events) { CHECK_EQUAL(0, done.count()); });
+  // Its own pointer: the coroutine takes the object's.
+  s.ref().close();
+  done.await(1);
+  closing.await_end();
+}
+
+SCENARIO(coroutines_that_a_freed_stream_lets_go_on_do_so_where_the_program_wants) {
+  loop here;
+  tally freed;
+  stream s(check::url("/echo"));
+  const ws_stream::reference other = s.ref();
+  s.opened();
+  s.resume_on(posts_to(here));
+  const auto main_thread = std::this_thread::get_id();
+  // It runs before the coroutine that waits for the same.
+  s.on_event(events::closed, [&](events) {
+    s.reset();
+    freed.add();
+  });
+  const owned closing = [](const ws_stream::reference& from, std::thread::id thread) -> owned {
+    (void)co_await from.async_try_closed();
+    CHECK(std::this_thread::get_id() == thread);
+  }(other, main_thread);
+  other.close();
+  freed.await(1);
+  while (!closing.done()) here.run_one();
 }
 
 SCENARIO(files_of_cpp17_and_cpp20_share_a_stream) {
