@@ -725,8 +725,8 @@ class log_function {
 }  // namespace detail
 
 // What streams are opened with (wsstream_options): `options().protocol("chat").open_timeout(5s)`. One object can
-// open many streams, also at once. Setting is for one thread at a time. A setter never fails by itself: the first
-// refusal is kept, names its setter, and is what opening with these options answers.
+// open many streams, also at once. Setting is for one thread at a time, while none opens with it. A setter never fails
+// by itself: the first refusal is kept, names its setter, and is what opening with these options answers.
 class options {
  public:
   options() noexcept : raw_(wsstream_options_new()) {}
@@ -822,12 +822,12 @@ class options {
       Function function_;
     };
     auto kept = std::make_shared<owned>(std::move(function));
-    record("options::log",
-           wsstream_options_set_log(raw_, detail::log_function::called, detail::number(level),
-                                    static_cast<detail::log_function*>(kept.get())));
+    const wsstream_status status =
+        wsstream_options_set_log(raw_, detail::log_function::called, detail::number(level),
+                                 static_cast<detail::log_function*>(kept.get()));
     // The one before is used no more: streams that were opened with it have their own share of it.
-    log_ = std::move(kept);
-    return *this;
+    if (status == WSSTREAM_OK) log_ = std::move(kept);
+    return record("options::log", status);
   }
   template <class Function>
   options log(log_level level, Function function) && {
@@ -1024,9 +1024,9 @@ class core final : public std::enable_shared_from_this<core> {
     std::shared_ptr<waiter> gone;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
+      if (function != nullptr) waiters_.push_back(function);
       gone = std::exchange(event_, function);
       forget(gone.get());
-      if (function != nullptr) waiters_.push_back(function);
     }
     const wsstream_status status = arm();
     if (status == WSSTREAM_OK || function == nullptr) return status;
@@ -1067,8 +1067,8 @@ class core final : public std::enable_shared_from_this<core> {
 
   void remove(const waiter* waits) noexcept {
     // What is armed stays so, for this must not wait: at worst it fires once for nobody.
-    const std::lock_guard<std::mutex> lock(mutex_);
-    forget(waits);
+    const auto lock = lock_unless_lost();
+    if (lock.owns_lock()) forget(waits);
   }
 
   wsstream_status wake(events which) {
@@ -1089,8 +1089,9 @@ class core final : public std::enable_shared_from_this<core> {
   }
 
   void resume_on(std::shared_ptr<executor> next) noexcept {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    executor_.swap(next);
+    const auto lock = lock_unless_lost();
+    // One that has a reference would keep what was freed for ever.
+    if (lock.owns_lock() && !ended_) executor_.swap(next);
     // The old one is destroyed behind the lock with the parameter.
   }
 
@@ -1136,6 +1137,17 @@ class core final : public std::enable_shared_from_this<core> {
           if (all == 0) return wsstream_on_event(stream, WSSTREAM_CLOSED, nullptr, nullptr);
           return wsstream_on_event(stream, all, event_called, this);
         });
+  }
+
+  // In the child of a fork a thread of the parent may have taken the lock with it: then it is not owned.
+  std::unique_lock<std::mutex> lock_unless_lost() noexcept {
+    std::unique_lock<std::mutex> lock(mutex_, std::defer_lock);
+    if (!is_forked()) {
+      lock.lock();
+    } else {
+      (void)lock.try_lock();
+    }
+    return lock;
   }
 
   // Under the lock.
@@ -1392,7 +1404,7 @@ class handle {
   // wsstream_on_opened: `function(result<void>)`, once.
   template <class Function>
   result<void> try_on_opened(Function function) const {
-    return add_once<Function>("on_opened", std::move(function), [](wsstream* stream, detail::once* self) {
+    return add_once<void>("on_opened", std::move(function), [](wsstream* stream, detail::once* self) {
       return wsstream_on_opened(stream, detail::core::opened_called, self);
     });
   }
@@ -1400,7 +1412,7 @@ class handle {
   // wsstream_on_closed: `function(result<close_info>)`, once.
   template <class Function>
   result<void> try_on_closed(Function function) const {
-    return add_once<Function>("on_closed", std::move(function), [](wsstream* stream, detail::once* self) {
+    return add_once<close_info>("on_closed", std::move(function), [](wsstream* stream, detail::once* self) {
       return wsstream_on_closed(stream, detail::core::closed_called, self);
     });
   }
@@ -1640,17 +1652,18 @@ class handle {
     return status == WSSTREAM_DONE ? received<T>::end() : received<T>();
   }
 
-  template <class Function, class Install>
+  // `function(result<Value>)`.
+  template <class Value, class Function, class Install>
   result<void> add_once(const char* call, Function function, Install install) const {
     class owned final : public detail::once {
      public:
       owned(std::shared_ptr<detail::core> stream, Function&& given)
           : once(std::move(stream)), function_(std::move(given)) {}
       void run(wsstream_status status, const wsstream_close_info* info) override {
-        if constexpr (std::is_invocable<Function&, result<close_info>>::value) {
-          function_(detail::answer(owner->stream, status, info));
-        } else {
+        if constexpr (std::is_void<Value>::value) {
           function_(detail::answer(owner->stream, "opened", status));
+        } else {
+          function_(detail::answer(owner->stream, status, info));
         }
       }
 

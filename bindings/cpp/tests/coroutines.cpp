@@ -256,6 +256,15 @@ SCENARIO(freeing_the_stream_lets_coroutines_go_on_with_state) {
   CHECK_EQUAL(2, done.count());
 }
 
+SCENARIO(an_executor_that_comes_after_the_free_is_destroyed_at_once) {
+  lives of;
+  stream s(check::url("/echo"));
+  const ws_stream::reference freed = s.ref();
+  s.reset();
+  freed.resume_on([me = freed, life = counted(of)](const ws_stream::resumption& resume) { resume(); });
+  CHECK_EQUAL(0, of.alive());
+}
+
 SCENARIO(a_second_reader_is_busy) {
   std::string got;
   tally done;
