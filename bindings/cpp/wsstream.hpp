@@ -1004,6 +1004,8 @@ class core final : public std::enable_shared_from_this<core> {
     std::shared_ptr<message_function> gone, replaced;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
+      // The one that goes may have been told of already: what comes meanwhile is its own.
+      if (function == nullptr && active_ == nullptr) active_ = wished_;
       replaced = std::exchange(wished_, function);
     }
     const wsstream_status status = settle(
@@ -1012,6 +1014,7 @@ class core final : public std::enable_shared_from_this<core> {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (status != WSSTREAM_OK) {
       // Where one was set before, setting another is never refused: so there was none.
+      if (function != nullptr && active_ == function) gone = std::exchange(active_, nullptr);
       if (wished_ == function) wished_ = active_;
     } else if (messages_.in_flight == 0) {
       gone = std::exchange(active_, wished_);
