@@ -970,8 +970,8 @@ class core final : public std::enable_shared_from_this<core> {
   wsstream* const stream;
   // Halves that a coroutine is in: bits of `half`.
   std::atomic<unsigned> halves{0};
-  // Answers without a suspension in each half, for the coroutine that is in it.
-  unsigned answers_in_a_row[2] = {};
+  // Answers without a suspension, by `half`, for the coroutine that is in it.
+  unsigned answers_in_a_row[3] = {};
 
   // As many messages as a message callback gets in one turn.
   static constexpr unsigned answers_max = 64;
@@ -1991,7 +1991,7 @@ class [[nodiscard]] awaiter {
     return inside_;
   }
 
-  unsigned& answers_in_a_row() noexcept { return stream_.core_->answers_in_a_row[Operation::half - 1]; }
+  unsigned& answers_in_a_row() noexcept { return stream_.core_->answers_in_a_row[Operation::half]; }
 
   void leave() noexcept {
     if (std::exchange(inside_, false)) stream_.core_->halves.fetch_and(~Operation::half);
