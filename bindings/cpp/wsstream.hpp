@@ -725,8 +725,8 @@ class log_function {
 }  // namespace detail
 
 // What streams are opened with (wsstream_options): `options().protocol("chat").open_timeout(5s)`. One object can
-// open many streams, also at once. Setting is for one thread at a time. A setter never fails by itself: the first
-// refusal is kept, names its setter, and is what opening with these options answers.
+// open many streams, also at once. Setting is for one thread at a time, while none opens with it. A setter never fails
+// by itself: the first refusal is kept, names its setter, and is what opening with these options answers.
 class options {
  public:
   options() noexcept : raw_(wsstream_options_new()) {}
@@ -822,12 +822,12 @@ class options {
       Function function_;
     };
     auto kept = std::make_shared<owned>(std::move(function));
-    record("options::log",
-           wsstream_options_set_log(raw_, detail::log_function::called, detail::number(level),
-                                    static_cast<detail::log_function*>(kept.get())));
+    const wsstream_status status =
+        wsstream_options_set_log(raw_, detail::log_function::called, detail::number(level),
+                                 static_cast<detail::log_function*>(kept.get()));
     // The one before is used no more: streams that were opened with it have their own share of it.
-    log_ = std::move(kept);
-    return *this;
+    if (status == WSSTREAM_OK) log_ = std::move(kept);
+    return record("options::log", status);
   }
   template <class Function>
   options log(log_level level, Function function) && {
@@ -862,6 +862,7 @@ class options {
 
 namespace detail {
 class core;
+class executor;
 
 // One that waits for events: a callback or a suspended coroutine. It is in its stream's list until it is fired, once.
 class waiter : public std::enable_shared_from_this<waiter> {
@@ -871,13 +872,15 @@ class waiter : public std::enable_shared_from_this<waiter> {
   waiter(const waiter&) = delete;
   waiter& operator=(const waiter&) = delete;
 
-  // `holding` are the events that do; none where the stream was freed, or after a wake.
-  virtual void fire(events holding) noexcept = 0;
+  // `holding` are the events that do; none where the stream was freed, or after a wake. A coroutine goes on by `where`,
+  // on this thread where there is none.
+  virtual void fire(events holding, executor* where) noexcept = 0;
   // What a resumption does.
   virtual void resume() noexcept {}
 
   const events wanted;
-  const bool reader;
+  // Whether a wake means it. Changed only while it is in no list.
+  bool reader;
   std::atomic<bool> woken{false};
 };
 }  // namespace detail
@@ -898,6 +901,19 @@ class executor {
  public:
   virtual ~executor() = default;
   virtual void post(resumption resume) = 0;
+};
+
+// Whom an event or a wake has met, taken out of their stream's list, and where coroutines go on.
+struct batch {
+  std::shared_ptr<waiter> event;
+  std::vector<std::shared_ptr<waiter>> coroutines;
+  std::shared_ptr<executor> where;
+
+  void fire(events holding) noexcept {
+    // First of all, and dropped when it has run: a coroutine may remove it, or free the stream.
+    if (const auto first = std::exchange(event, nullptr)) first->fire(first->wanted & holding, nullptr);
+    for (const auto& each : coroutines) each->fire(each->wanted & holding, where.get());
+  }
 };
 
 class message_function {
@@ -935,6 +951,12 @@ inline result<close_info> answer(wsstream* stream, wsstream_status status, const
   return copy(info);
 }
 
+constexpr bool are_events(events which) noexcept {
+  constexpr events known =
+      events::opened | events::readable | events::writable | events::closed | events::readable_some;
+  return which != events::none && (which & known) == which;
+}
+
 // What a stream, its references and its callbacks share. It holds a wsstream_ref, so that the pointer is valid as
 // long as the core is. It refuses to know what callables do. No call of the library that may wait is made under the
 // lock.
@@ -946,31 +968,35 @@ class core final : public std::enable_shared_from_this<core> {
   core& operator=(const core&) = delete;
 
   wsstream* const stream;
-  // Halves that a coroutine is in: bits of `half_of_...`.
+  // Halves that a coroutine is in: bits of `half`.
   std::atomic<unsigned> halves{0};
+  // Answers without a suspension, by `half`, for the coroutine that is in it.
+  unsigned answers_in_a_row[3] = {};
+
+  // As many messages as a message callback gets in one turn.
+  static constexpr unsigned answers_max = 64;
 
   bool is_forked() const noexcept { return wsstream_wait_opened(stream, 0) == WSSTREAM_ERR_FORKED; }
 
   // Of the stream's own thread, behind wsstream_free: no callback begins any more. Coroutines go on with
   // errc::state. In the child of a fork it does not wait for the lock, which nobody there may hold: false.
   bool end(bool forked) noexcept {
-    std::vector<std::shared_ptr<waiter>> waiters;
+    batch waiters;
     std::vector<std::unique_ptr<once>> onces;
     std::shared_ptr<message_function> wished, active;
-    std::shared_ptr<waiter> event;
     {
       std::unique_lock<std::mutex> lock(mutex_, std::defer_lock);
       if (!forked) lock.lock();
       else if (!lock.try_lock()) return false;
       ended_ = true;
-      waiters.swap(waiters_);
+      waiters.event.swap(event_);
+      waiters.coroutines.swap(waiters_);
+      waiters.where.swap(executor_);
       onces.swap(onces_);
       wished.swap(wished_);
       active.swap(active_);
-      event.swap(event_);
     }
-    for (const auto& each : waiters) each->fire(events::none);
-    resume_on(nullptr);
+    waiters.fire(events::none);
     return true;
   }
 
@@ -978,6 +1004,8 @@ class core final : public std::enable_shared_from_this<core> {
     std::shared_ptr<message_function> gone, replaced;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
+      // The one that goes may have been told of already: what comes meanwhile is its own.
+      if (function == nullptr && active_ == nullptr) active_ = wished_;
       replaced = std::exchange(wished_, function);
     }
     const wsstream_status status = settle(
@@ -986,6 +1014,7 @@ class core final : public std::enable_shared_from_this<core> {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (status != WSSTREAM_OK) {
       // Where one was set before, setting another is never refused: so there was none.
+      if (function != nullptr && active_ == function) gone = std::exchange(active_, nullptr);
       if (wished_ == function) wished_ = active_;
     } else if (messages_.in_flight == 0) {
       gone = std::exchange(active_, wished_);
@@ -998,9 +1027,9 @@ class core final : public std::enable_shared_from_this<core> {
     std::shared_ptr<waiter> gone;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
+      if (function != nullptr) waiters_.push_back(function);
       gone = std::exchange(event_, function);
       forget(gone.get());
-      if (function != nullptr) waiters_.push_back(function);
     }
     const wsstream_status status = arm();
     if (status == WSSTREAM_OK || function == nullptr) return status;
@@ -1026,56 +1055,47 @@ class core final : public std::enable_shared_from_this<core> {
 
   // Whoever it is may be fired before this returns.
   addition add(std::shared_ptr<waiter> waits) {
+    // Nothing is ever fired in the child of a fork.
+    if (is_forked()) return addition::ended;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       if (ended_) return addition::ended;
       if (waits->reader && std::exchange(wake_reader_, false)) return addition::woken;
       waiters_.push_back(std::move(waits));
     }
-    if (arm() == WSSTREAM_OK) return addition::waits;
-    // Only in the child of a fork, where nothing is ever fired.
-    for (const auto& each : take([](const waiter&) { return true; })) each->fire(events::none);
+    // Where that is refused the stream is being freed, and `end` lets it go on.
+    arm();
     return addition::waits;
   }
 
   void remove(const waiter* waits) noexcept {
     // What is armed stays so, for this must not wait: at worst it fires once for nobody.
-    const std::lock_guard<std::mutex> lock(mutex_);
-    forget(waits);
+    const auto lock = lock_unless_lost();
+    if (lock.owns_lock()) forget(waits);
   }
 
   wsstream_status wake(events which) {
-    std::vector<std::shared_ptr<waiter>> woken;
-    if (has(which, events::readable)) woken = take([](const waiter& each) { return each.reader; });
-    for (const auto& each : woken) {
-      each->woken = true;
-      each->fire(events::none);
-    }
-    if (!woken.empty()) which = static_cast<events>(number(which) & ~number(events::readable));
-    if (!woken.empty() && which == events::none) return WSSTREAM_OK;
-    const wsstream_status status = wsstream_wake(stream, number(which));
-    if (status == WSSTREAM_OK && has(which, events::readable)) {
+    if (!are_events(which)) return WSSTREAM_ERR_ARGUMENT;
+    batch woken;
+    if (has(which, events::readable)) {
       const std::lock_guard<std::mutex> lock(mutex_);
-      wake_reader_ = true;
+      woken = take([](const waiter& each) { return each.reader; });
+      for (const auto& each : woken.coroutines) each->woken = true;
+      // Under the same lock, so that one that comes now is either met or finds it.
+      if (woken.coroutines.empty()) wake_reader_ = true;
     }
-    return status;
+    const bool has_met = !woken.coroutines.empty();
+    woken.fire(events::none);
+    if (has_met) which = static_cast<events>(number(which) & ~number(events::readable));
+    if (which == events::none) return WSSTREAM_OK;
+    return wsstream_wake(stream, number(which));
   }
 
   void resume_on(std::shared_ptr<executor> next) noexcept {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    executor_.swap(next);
+    const auto lock = lock_unless_lost();
+    // One that has a reference would keep what was freed for ever.
+    if (lock.owns_lock() && !ended_) executor_.swap(next);
     // The old one is destroyed behind the lock with the parameter.
-  }
-
-  // Lets a coroutine go on where the program wants that; on this thread where it has said nothing.
-  void post(std::shared_ptr<waiter> waits) {
-    std::shared_ptr<executor> where;
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      where = executor_;
-    }
-    if (where == nullptr) return waits->resume();
-    where->post(resumption(std::move(waits)));
   }
 
   static void opened_called(wsstream*, wsstream_status status, void* self) noexcept {
@@ -1122,6 +1142,17 @@ class core final : public std::enable_shared_from_this<core> {
         });
   }
 
+  // In the child of a fork a thread of the parent may have taken the lock with it: then it is not owned.
+  std::unique_lock<std::mutex> lock_unless_lost() noexcept {
+    std::unique_lock<std::mutex> lock(mutex_, std::defer_lock);
+    if (!is_forked()) {
+      lock.lock();
+    } else {
+      (void)lock.try_lock();
+    }
+    return lock;
+  }
+
   // Under the lock.
   void forget(const waiter* waits) noexcept {
     for (auto each = waiters_.begin(); each != waiters_.end(); ++each) {
@@ -1131,12 +1162,23 @@ class core final : public std::enable_shared_from_this<core> {
     }
   }
 
+  // Under the lock, the executor as well: `end` takes that away.
   template <class Which>
-  std::vector<std::shared_ptr<waiter>> take(Which which) {
-    std::vector<std::shared_ptr<waiter>> taken, left;
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (auto& each : waiters_) (which(*each) ? taken : left).push_back(std::move(each));
-    waiters_.swap(left);
+  batch take(Which which) {
+    batch taken;
+    taken.coroutines.reserve(waiters_.size());
+    taken.where = executor_;
+    auto left = waiters_.begin();
+    for (auto& each : waiters_) {
+      if (!which(*each)) {
+        std::swap(*left++, each);
+      } else if (each == event_) {
+        taken.event.swap(event_);
+      } else {
+        taken.coroutines.push_back(std::move(each));
+      }
+    }
+    waiters_.erase(left, waiters_.end());
     return taken;
   }
 
@@ -1161,9 +1203,15 @@ class core final : public std::enable_shared_from_this<core> {
   static void event_called(wsstream*, std::uint32_t holding, void* self) noexcept {
     const std::shared_ptr<core> keep = static_cast<core*>(self)->shared_from_this();
     const events hold = static_cast<events>(holding);
-    const auto fired = keep->take([hold](const waiter& each) { return (each.wanted & hold) != events::none; });
-    if (keep->somebody_waits_after(fired)) keep->arm();
-    for (const auto& each : fired) each->fire(each->wanted & hold);
+    batch fired;
+    bool others_wait = false;
+    {
+      const std::lock_guard<std::mutex> lock(keep->mutex_);
+      fired = keep->take([hold](const waiter& each) { return (each.wanted & hold) != events::none; });
+      others_wait = !keep->waiters_.empty();
+    }
+    if (others_wait) keep->arm();
+    fired.fire(hold);
   }
 
   static std::uint32_t message_called(wsstream*, wsstream_status status, const wsstream_message* lent,
@@ -1178,14 +1226,6 @@ class core final : public std::enable_shared_from_this<core> {
     wsstream_message kept = {};
     wsstream_message_retain(lent, &kept);
     return number(function->on_message(message(kept)));
-  }
-
-  bool somebody_waits_after(const std::vector<std::shared_ptr<waiter>>& fired) noexcept {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    // The event callback runs once: it goes with `fired`.
-    for (const auto& each : fired)
-      if (each == event_) event_.reset();
-    return !waiters_.empty();
   }
 
   // While the last one is being removed its messages are still its own.
@@ -1346,6 +1386,7 @@ class handle {
   }
 
   // wsstream_wake: calls with a timeout that wait for these end as if it had run out, and so does an `async_read`.
+  // Where none of those is suspended the next one that has to wait does, also where a call has ended by the same wake.
   result<void> try_wake(events which) const {
     return through_core("wake", [&](detail::core& core) { return core.wake(which); });
   }
@@ -1366,7 +1407,7 @@ class handle {
   // wsstream_on_opened: `function(result<void>)`, once.
   template <class Function>
   result<void> try_on_opened(Function function) const {
-    return add_once<Function>("on_opened", std::move(function), [](wsstream* stream, detail::once* self) {
+    return add_once<void>("on_opened", std::move(function), [](wsstream* stream, detail::once* self) {
       return wsstream_on_opened(stream, detail::core::opened_called, self);
     });
   }
@@ -1374,7 +1415,7 @@ class handle {
   // wsstream_on_closed: `function(result<close_info>)`, once.
   template <class Function>
   result<void> try_on_closed(Function function) const {
-    return add_once<Function>("on_closed", std::move(function), [](wsstream* stream, detail::once* self) {
+    return add_once<close_info>("on_closed", std::move(function), [](wsstream* stream, detail::once* self) {
       return wsstream_on_closed(stream, detail::core::closed_called, self);
     });
   }
@@ -1414,7 +1455,7 @@ class handle {
     class owned final : public detail::waiter {
      public:
       owned(events waits_for, Function&& given) : waiter(waits_for, false), function_(std::move(given)) {}
-      void fire(events holding) noexcept override {
+      void fire(events holding, detail::executor*) noexcept override {
         if (holding != events::none) function_(holding);
       }
 
@@ -1422,9 +1463,7 @@ class handle {
       Function function_;
     };
     // Together with what others wait for, one that is refused would pass or would have others refused.
-    constexpr events known =
-        events::opened | events::readable | events::writable | events::closed | events::readable_some;
-    if (which == events::none || (which & known) != which) return answer("on_event", WSSTREAM_ERR_ARGUMENT);
+    if (!detail::are_events(which)) return answer("on_event", WSSTREAM_ERR_ARGUMENT);
     return set_event(std::make_shared<owned>(which, std::move(function)));
   }
   result<void> try_on_event(std::nullptr_t) const { return set_event(nullptr); }
@@ -1473,7 +1512,9 @@ class handle {
   // is the only way to wait, or where `resume_on` says. A suspended coroutine may be destroyed where it goes on; on
   // any other thread only once it cannot be about to go on. When the stream is freed, those that are suspended go on
   // with errc::state. They have no timeout of their own: a `wake(events::readable)` lets an async_read go on with
-  // timed_out().
+  // timed_out(). After 64 reads or writes in a row that did not have to wait the next one suspends all the same, so
+  // that others have their turn. To suspend waits for a callback of the stream that runs on another thread: hold no
+  // lock that it takes.
   detail::awaiter<detail::opening, false> async_try_opened() const;
   detail::awaiter<detail::closing, false> async_try_closed() const;
   detail::awaiter<detail::reading, false> async_try_read() const;
@@ -1614,17 +1655,18 @@ class handle {
     return status == WSSTREAM_DONE ? received<T>::end() : received<T>();
   }
 
-  template <class Function, class Install>
+  // `function(result<Value>)`.
+  template <class Value, class Function, class Install>
   result<void> add_once(const char* call, Function function, Install install) const {
     class owned final : public detail::once {
      public:
       owned(std::shared_ptr<detail::core> stream, Function&& given)
           : once(std::move(stream)), function_(std::move(given)) {}
       void run(wsstream_status status, const wsstream_close_info* info) override {
-        if constexpr (std::is_invocable<Function&, result<close_info>>::value) {
-          function_(detail::answer(owner->stream, status, info));
-        } else {
+        if constexpr (std::is_void<Value>::value) {
           function_(detail::answer(owner->stream, "opened", status));
+        } else {
+          function_(detail::answer(owner->stream, status, info));
         }
       }
 
@@ -1843,9 +1885,11 @@ class suspension final : public waiter {
  public:
   using attempt_function = bool (*)(void* awaiter, bool woken);
 
-  suspension(std::shared_ptr<core> stream, events waits_for, bool is_reader, std::coroutine_handle<> coroutine,
-             void* awaiter, attempt_function attempt) noexcept
-      : waiter(waits_for, is_reader),
+  // One that only gives way leaves a wake to who has to wait.
+  suspension(std::shared_ptr<core> stream, events waits_for, bool is_reader, bool gives_way,
+             std::coroutine_handle<> coroutine, void* awaiter, attempt_function attempt) noexcept
+      : waiter(waits_for, is_reader && !gives_way),
+        is_reader_(is_reader),
         stream_(std::move(stream)),
         coroutine_(coroutine),
         awaiter_(awaiter),
@@ -1862,11 +1906,16 @@ class suspension final : public waiter {
     }
   }
 
-  void fire(events) noexcept override { stream_->post(shared_from_this()); }
+  void fire(events, executor* where) noexcept override {
+    if (where == nullptr) return resume();
+    where->post(resumption(shared_from_this()));
+  }
 
   void resume() noexcept override {
     if (claimed_.exchange(true)) return;
-    if (attempt_(awaiter_, woken.exchange(false)) || !wait()) coroutine_.resume();
+    if (attempt_(awaiter_, woken.exchange(false))) return coroutine_.resume();
+    reader = is_reader_;
+    if (!wait()) coroutine_.resume();
   }
 
   // From the frame that is being destroyed.
@@ -1875,6 +1924,7 @@ class suspension final : public waiter {
   }
 
  private:
+  const bool is_reader_;
   const std::shared_ptr<core> stream_;
   const std::coroutine_handle<> coroutine_;
   void* const awaiter_;
@@ -1894,14 +1944,19 @@ class [[nodiscard]] awaiter {
   }
 
   bool await_ready() {
-    if (enter()) return attempt(false);
+    if (enter()) {
+      // Who never has to wait would keep the library's thread from all others.
+      gives_way_ = inside_ && ++answers_in_a_row() > core::answers_max;
+      return !gives_way_ && attempt(false);
+    }
     result_.emplace(error(Operation::half == reading::half ? "read" : "write", errc::busy));
     return true;
   }
 
   bool await_suspend(std::coroutine_handle<> coroutine) {
+    if (inside_) answers_in_a_row() = 0;
     const auto shared = std::make_shared<suspension>(stream_.core_, Operation::wanted, Operation::half == reading::half,
-                                                     coroutine, this, [](void* self, bool woken) {
+                                                     gives_way_, coroutine, this, [](void* self, bool woken) {
                                                        return static_cast<awaiter*>(self)->attempt(woken);
                                                      });
     suspension_ = shared;
@@ -1936,6 +1991,8 @@ class [[nodiscard]] awaiter {
     return inside_;
   }
 
+  unsigned& answers_in_a_row() noexcept { return stream_.core_->answers_in_a_row[Operation::half]; }
+
   void leave() noexcept {
     if (std::exchange(inside_, false)) stream_.core_->halves.fetch_and(~Operation::half);
   }
@@ -1945,6 +2002,7 @@ class [[nodiscard]] awaiter {
   std::optional<result<typename Operation::value>> result_;
   std::shared_ptr<suspension> suspension_;
   bool inside_ = false;
+  bool gives_way_ = false;
 };
 }  // namespace detail
 

@@ -89,6 +89,21 @@ SCENARIO(opened_and_closed_are_told_once_and_in_order) {
   closed.await(2);
 }
 
+SCENARIO(a_generic_callable_is_given_what_it_is_set_for) {
+  tally runs;
+  stream s(check::url("/close?code=3001"));
+  s.on_opened([&](const auto& end) {
+    static_assert(std::is_same<decltype(end), const result<void>&>::value, "opened has no value");
+    CHECK(end.ok());
+    runs.add();
+  });
+  s.on_closed([&](const auto& end) {
+    CHECK_EQUAL(3001, end->code);
+    runs.add();
+  });
+  runs.await(2);
+}
+
 SCENARIO(a_callable_that_never_ran_is_destroyed_by_free) {
   lives of;
   stream s(check::url("/handshake?stall=1"));

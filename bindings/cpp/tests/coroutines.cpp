@@ -9,6 +9,8 @@
 #include "values.hpp"
 
 using namespace std::chrono_literals;
+using check::counted;
+using check::lives;
 using check::tally;
 using ws_stream::errc;
 using ws_stream::events;
@@ -254,6 +256,15 @@ SCENARIO(freeing_the_stream_lets_coroutines_go_on_with_state) {
   CHECK_EQUAL(2, done.count());
 }
 
+SCENARIO(an_executor_that_comes_after_the_free_is_destroyed_at_once) {
+  lives of;
+  stream s(check::url("/echo"));
+  const ws_stream::reference freed = s.ref();
+  s.reset();
+  freed.resume_on([me = freed, life = counted(of)](const ws_stream::resumption& resume) { resume(); });
+  CHECK_EQUAL(0, of.alive());
+}
+
 SCENARIO(a_second_reader_is_busy) {
   std::string got;
   tally done;
@@ -288,6 +299,65 @@ SCENARIO(a_wake_lets_a_reader_go_on_without_a_message) {
   const owned next = read_one(s, got = "");
   CHECK(next.done());
   CHECK_EQUAL("(timed out)", got);
+}
+
+SCENARIO(a_coroutine_that_never_has_to_wait_lets_others_run) {
+  tally begun, done;
+  std::atomic<bool> is_over{false};
+  stream s(check::url("/close"));
+  // An ended stream is readable for ever.
+  s.on_closed([&](const ws_stream::result<ws_stream::close_info>&) {
+    begun.add();
+    [](const stream& from, const std::atomic<bool>& over, tally& end) -> detached {
+      while (!over) CHECK((co_await from.async_read()).done());
+      end.add();
+    }(s, is_over, done);
+  });
+  begun.await(1);
+  stream other(check::url("/echo"));
+  other.on_opened([&](const ws_stream::result<void>&) { is_over = true; });
+  done.await(1);
+}
+
+SCENARIO(a_reader_that_gives_way_leaves_a_wake_to_one_that_has_to_wait) {
+  constexpr int count = 300;
+  loop here;
+  int got = 0;
+  stream s(check::url("/count?n=300&size=16&close=none"));
+  while (s.statistics().messages_received < count) (void)s.closed(1ms);
+  int resumptions = 0;
+  s.resume_on([&](ws_stream::resumption resume) {
+    resumptions++;
+    here.post(std::move(resume));
+  });
+  s.wake(events::readable);
+  const owned reader = [](const stream& from, int& into) -> owned {
+    while (co_await from.async_read()) into++;
+  }(s, got);
+  while (!reader.done()) here.run_one();
+  CHECK_EQUAL(count, got);
+  CHECK_EQUAL(4, resumptions);
+}
+
+SCENARIO(a_wake_meets_a_reader_that_comes_at_the_same_time) {
+  constexpr int count = 2000;
+  stream s(check::url("/echo"));
+  s.opened();
+  std::atomic<int> turn{0};
+  std::thread waker([&] {
+    for (int i = 1; i <= count; i++) {
+      while (turn < i) std::this_thread::yield();
+      s.wake(events::readable);
+    }
+  });
+  for (int i = 1; i <= count; i++) {
+    std::string got;
+    turn = i;
+    const owned reader = read_one(s, got);
+    reader.await_end();
+    CHECK_EQUAL("(timed out)", got);
+  }
+  waker.join();
 }
 
 SCENARIO(an_opening_that_fails_is_thrown) {
@@ -341,6 +411,63 @@ SCENARIO(event_callbacks_and_coroutines_do_not_take_each_others_events) {
   done.await(1);
   CHECK(!all.empty());
   reader.await_end();
+}
+
+SCENARIO(an_event_callback_never_runs_after_a_coroutine_has_removed_it) {
+  lives of;
+  tally done;
+  stream s(check::url("/echo"));
+  s.opened();
+  const owned closing = [](const stream& from, lives& callbacks, tally& end) -> owned {
+    co_await from.async_closed();
+    from.on_event(nullptr);
+    CHECK_EQUAL(0, callbacks.alive());
+    end.add();
+  }(s, of, done);
+  s.on_event(events::closed, [&, life = counted(of)](events) { CHECK_EQUAL(0, done.count()); });
+  s.close();
+  done.await(1);
+  closing.await_end();
+}
+
+SCENARIO(an_event_callback_never_runs_after_a_coroutine_has_freed_the_stream) {
+  lives of;
+  tally done;
+  stream s(check::url("/echo"));
+  s.opened();
+  const owned closing = [](stream& from, lives& callbacks, tally& end) -> owned {
+    co_await from.async_closed();
+    from.reset();
+    CHECK_EQUAL(0, callbacks.alive());
+    end.add();
+  }(s, of, done);
+  s.on_event(events::closed, [&, life = counted(of)](events) { CHECK_EQUAL(0, done.count()); });
+  // Its own pointer: the coroutine takes the object's.
+  s.ref().close();
+  done.await(1);
+  closing.await_end();
+}
+
+SCENARIO(coroutines_that_a_freed_stream_lets_go_on_do_so_where_the_program_wants) {
+  loop here;
+  tally freed;
+  stream s(check::url("/echo"));
+  const ws_stream::reference other = s.ref();
+  s.opened();
+  s.resume_on(posts_to(here));
+  const auto main_thread = std::this_thread::get_id();
+  // It runs before the coroutine that waits for the same.
+  s.on_event(events::closed, [&](events) {
+    s.reset();
+    freed.add();
+  });
+  const owned closing = [](const ws_stream::reference& from, std::thread::id thread) -> owned {
+    (void)co_await from.async_try_closed();
+    CHECK(std::this_thread::get_id() == thread);
+  }(other, main_thread);
+  other.close();
+  freed.await(1);
+  while (!closing.done()) here.run_one();
 }
 
 SCENARIO(files_of_cpp17_and_cpp20_share_a_stream) {

@@ -151,6 +151,28 @@ SCENARIO(a_log_function_lives_as_long_as_a_stream_may_log) {
   lives.await_none();
 }
 
+SCENARIO(a_refused_log_function_leaves_the_one_before) {
+  check::lives lives;
+  check::tally lines, freed;
+  options with;
+  with.log(ws_stream::log_level::debug, [&lines, life = check::counted(lives)](ws_stream::log_level, std::string_view) {
+    lines.add();
+  });
+  const auto unknown = static_cast<ws_stream::log_level>(99);
+  with.log(unknown, [life = check::counted(lives)](ws_stream::log_level, std::string_view) { CHECK(false); });
+  CHECK(with.refusal() != nullptr);
+  CHECK_EQUAL(1, lives.alive());
+  wsstream* raw = nullptr;
+  const std::string url = check::url("/echo");
+  CHECK_EQUAL(WSSTREAM_OK, wsstream_open(url.data(), url.size(), with.native(), &raw));
+  stream s(raw);
+  lines.await(1);
+  // Opened through the C header, it has no share of the function.
+  s.on_freed([&freed] { freed.add(); });
+  s.reset();
+  freed.await(1);
+}
+
 SCENARIO(many_messages_go_and_come_in_one_call) {
   stream s(check::url("/echo"));
   std::size_t taken = 0;
