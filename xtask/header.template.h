@@ -154,7 +154,7 @@ extern "C" {
 //
 //     wsstream_fd(stream, &fd);                         /* add fd to poll, epoll, libuv, asyncio, ... for reading */
 //     wsstream_fd_watch(stream, WSSTREAM_READABLE | WSSTREAM_OPENED | WSSTREAM_CLOSED);
-//     ...when fd is readable:
+//     /* and whenever fd is readable: */
 //     while ((status = wsstream_read(stream, 0, &message)) == WSSTREAM_OK) use_and_release(&message);
 //     if (status != WSSTREAM_AGAIN) end(stream);        /* take fd out of the loop, then wsstream_free */
 //
