@@ -36,7 +36,7 @@ test: ## every test
 	@scripts/prepare test
 	@scripts/side-by-side '$(MAKE) --no-print-directory test-rust' '$(MAKE) --no-print-directory programs'
 	@scripts/side-by-side '$(MAKE) --no-print-directory test-c' '$(MAKE) --no-print-directory check-interface'
-	@scripts/side-by-side '$(MAKE) --no-print-directory autobahn test-python' '$(MAKE) --no-print-directory test-sanitized test-thread'
+	@scripts/side-by-side '$(MAKE) --no-print-directory autobahn' '$(MAKE) --no-print-directory test-sanitized test-thread test-python'
 	@$(MAKE) --no-print-directory test-figures
 
 .PHONY: check
