@@ -63,7 +63,8 @@ check-interface: ## compare header, manual, book, symbols, layout and scenarios 
 	@for part in "header --check" "symbols --check" "layout --check" "abi --check" docs-lines example "python --check" \
 		"conformance --check" "man --check" scenarios; do \
 		scripts/quietly "$$part" cargo xtask $$part || exit; done
-	@scripts/quietly "documents" scripts/check-docs
+	@scripts/curl-source $(build)/curl-source
+	@scripts/quietly "documents" scripts/check-docs --all
 
 .PHONY: header
 header: ## write the header and the lists made from the source
