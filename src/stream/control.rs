@@ -158,10 +158,12 @@ impl Stream {
 
     /// Our Close was given to the system (by the holder of the write word).
     pub(super) fn handle_close_written(&self, control: &mut Control, code: u16) {
-        if control.sent_code != code {
-            control.sent_code = code;
-            self.log(log::DEBUG, || format!("sent Close {code}"));
+        if control.sent_code != 0 {
+            // There is one Close only; who serves the write word later finds it framed and sent.
+            return;
         }
+        control.sent_code = code;
+        self.log(log::DEBUG, || format!("sent Close {code}"));
         if control.step(Input::CloseWritten) == Action::AwaitEnd {
             self.await_end(control);
         }
