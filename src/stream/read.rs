@@ -118,11 +118,14 @@ impl Drop for Driving<'_> {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
             let _inside = self.stream.inside();
+            // First: nobody goes on with what the panic has left.
+            self.stream.fail_internal();
             drop(held);
             if self.reader {
                 self.stream.read.rise();
             }
-            self.stream.fail_internal();
+            // Again, for those who found it held.
+            self.stream.notify(u32::MAX);
             // Where it had ended before, whoever was to let the socket go is this one.
             self.stream.runtime.nudge(self.stream.key);
         }

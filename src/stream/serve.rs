@@ -108,11 +108,14 @@ impl Drop for Locked<'_> {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
             let _inside = self.stream.inside();
+            // First: nobody goes on with what the panic has left.
+            self.stream.fail_internal();
             drop(held);
             if self.writer {
                 self.stream.write.rise();
             }
-            self.stream.fail_internal();
+            // Again, for those who found it locked.
+            self.stream.notify(u32::MAX);
         }
     }
 }
