@@ -8,7 +8,7 @@ mod ending;
 mod support;
 
 use ::wsstream::ffi::stream::wsstream;
-use ::wsstream::ffi::wait::wsstream_on_opened;
+use ::wsstream::ffi::wait::{wsstream_fd, wsstream_on_opened};
 use calls::{cancel, connected, connected_with, statistics};
 use ending::{LARGE, blocked, close_of, end_tcp, last_read, takes_close};
 use std::ffi::c_void;
@@ -244,21 +244,40 @@ fn what_was_sent_and_what_is_unsent_are_all_that_was_taken() {
     }
 }
 
+/// How long a peer waits for its pong after `prepare` has had a stream of its own. Load makes some of fifty late, but not
+/// all; an internal thread that comes one sweep later makes all of them later than ten milliseconds.
+fn pongs_come_within_10_ms(mut prepare: impl FnMut(&Stream, &mut Connection)) {
+    let mut times = (0..50).map(|_| {
+        let (stream, mut connection) = connected();
+        prepare(&stream, &mut connection);
+        let begin = Instant::now();
+        connection.send(&frame(0x89, b"ping"));
+        assert_eq!(connection.receive().expect("a pong").first, 0x8a);
+        begin.elapsed()
+    });
+    let soon = Duration::from_millis(10);
+    assert!(times.any(|time| time < soon), "none within {soon:?}");
+}
+
 #[test]
-fn a_ping_is_answered_soon_though_the_reader_has_just_left() {
-    let (stream, mut connection) = connected();
-    let mut times: Vec<Duration> = (0..50)
-        .map(|_| {
-            connection.send(&frame(0x81, b"message"));
-            stream.reads_text("message");
-            let begin = Instant::now();
-            connection.send(&frame(0x89, b"ping"));
-            assert_eq!(connection.receive().expect("a pong").first, 0x8a);
-            begin.elapsed()
-        })
-        .collect();
-    times.sort();
-    println!("a pong after {:?}, {:?} in the middle, {:?} at most", times[0], times[25], times[49]);
-    // Load makes some of them later, not the fastest of fifty.
-    assert!(times[0] <= Duration::from_millis(10), "{times:?}");
+fn a_ping_is_answered_within_10_ms_though_the_reader_has_just_left() {
+    pongs_come_within_10_ms(|stream, connection| {
+        connection.send(&frame(0x81, b"message"));
+        stream.reads_text("message");
+    });
+}
+
+#[test]
+fn a_ping_is_answered_within_10_ms_though_the_event_loop_does_not_come() {
+    pongs_come_within_10_ms(|stream, connection| {
+        connection.send(&frame(0x81, b"message"));
+        stream.reads_text("message");
+        let mut descriptor = -1;
+        // SAFETY: the stream lives, and so does the place for the answer.
+        let status = unsafe { wsstream_fd(stream.handle(), &raw mut descriptor) };
+        assert_eq!(status, Status::Ok as i32);
+        // The poller watches it again when the internal thread has answered one.
+        connection.send(&frame(0x89, b"ping"));
+        assert_eq!(connection.receive().expect("a pong").first, 0x8a);
+    });
 }

@@ -19,8 +19,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a stream that nobody drives may go unwatched: half of the 10 ms within which a ping is answered, as the
-/// sweep after the next takes over.
+/// How long a stream that nobody drives may go unwatched, and what MORE holds back be kept. A ping is to be answered within
+/// 10 ms; this, rounded up by the clock, is when the next sweep looks.
 const SWEEP_PERIOD: Duration = Duration::from_millis(5);
 
 /// Tests may ask for another one, so that the internal thread takes over all the time.
@@ -68,7 +68,8 @@ pub trait Driven: Send + Sync {
     fn ready(&self, event: bool, error: bool) -> Wanted;
     /// A thread is about to wait for what only driving brings about, without driving: takes over if nobody drives.
     fn take_over(&self) -> Wanted;
-    /// A sweep has come by. `seen` is what it saw the last time; true keeps the stream on the list.
+    /// A sweep has come by, and sees to what nobody else sees to. `seen` is what it saw the last time; true keeps the stream
+    /// on the list, since somebody may be back before the next.
     fn sweep(&self, seen: &mut u64) -> (bool, Wanted);
     /// A deadline may have passed: sees to it, answers the next one.
     fn deadline(&self, now: Instant) -> Option<Instant>;

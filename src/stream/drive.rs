@@ -1,6 +1,7 @@
 //! What the internal thread does with a stream: it takes the same two words as any other thread, for work that does
 //! not wait, and only when nobody else drives.
 
+use super::pump::Pumped;
 use super::read::Driving;
 use super::read_side::ReadSide;
 use super::read_word::{
@@ -99,7 +100,7 @@ impl Driven for Stream {
         let count = word >> COUNT.trailing_zeros();
         if count != *seen {
             *seen = count;
-            return (true, self.wanted_for_writing());
+            return (true, self.drive_in_passing());
         }
         if let Ok(held) = self.read.own_after_sweep() {
             self.drive_internally(held);
@@ -152,13 +153,31 @@ impl Stream {
         self.read.load() & kept == DESCRIPTOR && !self.waiters.is_calling(READABLE | READABLE_SOME)
     }
 
-    /// An event came, and the program's event loop has seen it, too: it has until the sweep after next to come and read.
+    /// An event came, and the program's event loop has seen it, too: it has until the next sweep to come and read.
     fn leave_to_event_loop(&self) -> Wanted {
         self.write.disarm();
         if self.read.linger_after_event() {
             self.runtime.list(self.key);
         }
         self.send_rest();
+        self.wanted_for_writing()
+    }
+
+    /// A sweep finds that somebody was there since the last one: what has come by now is seen to, since that one may have
+    /// left, and the stream is left as it was, since that one may come back.
+    fn drive_in_passing(&self) -> Wanted {
+        let Ok(held) = self.read.own_in_passing() else { return self.wanted_for_writing() };
+        let mut driving = Driving::new(self, held, false);
+        if self.is_delivering() {
+            driving.leave();
+            return self.wanted_for_writing();
+        }
+        let pumped = self.pump(driving.side(), self.internal_goal(), true);
+        if matches!(pumped, Pumped::Throttled) {
+            driving.leave_as(true, true);
+            return self.wanted();
+        }
+        driving.leave();
         self.wanted_for_writing()
     }
 

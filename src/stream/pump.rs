@@ -342,8 +342,7 @@ impl Stream {
             return;
         }
         let side = driving.side();
-        let goal = if self.waiters.is_demanded(READABLE) { Goal::Head } else { Goal::Mark };
-        let pumped = self.pump(side, goal, true);
+        let pumped = self.pump(side, self.internal_goal(), true);
         side.compact_queue();
         side.release_memory();
         if matches!(pumped, Pumped::Starved) && side.has_input() {
@@ -351,6 +350,11 @@ impl Stream {
             self.runtime.take_over(self.key);
         }
         driving.leave_as(true, matches!(pumped, Pumped::Throttled));
+    }
+
+    /// What the internal thread pumps for.
+    pub(super) fn internal_goal(&self) -> Goal {
+        if self.waiters.is_demanded(READABLE) { Goal::Head } else { Goal::Mark }
     }
 
     /// After a failed send: reads what the peer has still said. False where another thread does.

@@ -135,6 +135,11 @@ impl<T> ReadWord<T> {
         self.seat.take(|word| (word & OWNER == 0).then_some(word | CALLER))
     }
 
+    /// The internal thread has a turn at a sweep: the stream stays on the list, and the counter says what callers did.
+    pub fn own_in_passing(&self) -> Result<Reading<'_, T>, u64> {
+        self.seat.take(|word| (word & OWNER == 0).then_some(word | INTERNAL))
+    }
+
     /// The internal thread takes over after an event: ARMED is gone whoever has the ownership.
     pub fn own_after_event(&self) -> Result<Reading<'_, T>, u64> {
         self.own_and_clear(ARMED)

@@ -112,6 +112,9 @@ fn the_reading_half_is_owned_where_nobody_has_it_and_the_count_says_who_drives()
         let word = ReadWord::with(before, ());
         assert_eq!(word.own_to_look().map(std::mem::forget), result);
         assert_eq!(word.load(), if is_free { before | read::CALLER } else { before });
+        let word = ReadWord::with(before, ());
+        assert_eq!(word.own_in_passing().map(std::mem::forget), result);
+        assert_eq!(word.load(), if is_free { before | read::INTERNAL } else { before });
     }
 }
 

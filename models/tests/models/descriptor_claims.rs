@@ -172,6 +172,7 @@ const ABOVE_THE_MARK: Setup = Setup {
     controls_max: 1024,
     watched: Some(READABLE | WRITABLE),
     calls_back: false,
+    sees_sweeps: false,
 };
 
 const READ_AND_FAIL_TO_WRITE: &[Actor] = &[|stream| {

@@ -1,7 +1,7 @@
 //! The internal thread, as `src/stream/drive.rs` and `src/runtime/internal.rs` have it.
 
 use super::kernel::{Command, Interest, Received, Work};
-use super::reading::Driving;
+use super::reading::{Driving, Pumped};
 use super::serving::Locked;
 use super::stream::{Bug, Stream, Transport};
 use loom::sync::atomic::Ordering;
@@ -131,12 +131,35 @@ impl Stream {
             if !self.has(Bug::SweepForgetsCount) {
                 *seen = count;
             }
-            return (true, self.wanted_for_writing());
+            return (true, self.drive_in_passing());
         }
         if let Ok(held) = self.own_after(LINGER) {
             self.drive_internally(held);
         }
         (false, self.wanted())
+    }
+
+    /// `drive_in_passing`.
+    fn drive_in_passing(&self) -> Wanted {
+        self.assert_alive();
+        let owned = match self.setup.bug {
+            Bug::PassingCounts => self.read.own(INTERNAL),
+            Bug::PassingForgotten => return self.wanted_for_writing(),
+            _ => self.read.own_in_passing(),
+        };
+        let Ok(held) = owned else { return self.wanted_for_writing() };
+        let mut driving = Driving::new(self, held, false);
+        if self.is_delivering() {
+            driving.leave();
+            return self.wanted_for_writing();
+        }
+        let pumped = self.pump(driving.side(), self.internal_goal(), true);
+        if pumped == Pumped::Throttled {
+            driving.leave_as(true, true);
+            return self.wanted();
+        }
+        driving.leave();
+        self.wanted_for_writing()
     }
 
     /// `is_deserted`.
@@ -305,7 +328,12 @@ impl Internal {
         assert!(self.sweeps < SWEEPS_MAX, "a stream that nobody drives stays on the list");
         if std::mem::take(&mut self.listed) {
             let mut seen = self.seen;
+            let before = self.see();
             let (stays, wanted) = self.stream.sweep(&mut seen);
+            assert!(
+                before.is_none() || self.see() != before,
+                "a sweep leaves to the next what nobody sees to"
+            );
             self.want(wanted);
             self.seen = seen;
             self.listed = stays;
@@ -315,6 +343,17 @@ impl Internal {
             // Five milliseconds pass.
             loom::thread::yield_now();
         }
+    }
+
+    /// Where a model is about that: the word and what has come, if only sweeps see to it.
+    fn see(&self) -> Option<(u64, usize)> {
+        let seen = self
+            .stream
+            .setup
+            .sees_sweeps
+            .then(|| (self.stream.read_word(), self.stream.kernel().arrived()))?;
+        let is_for_sweeps = seen.0 & (OWNER | LINGER | THROTTLED | DETACHED | ENDED) == LINGER;
+        (is_for_sweeps && seen.1 > 0).then_some(seen)
     }
 
     fn want(&mut self, wanted: Wanted) {

@@ -377,6 +377,11 @@ impl Kernel {
         self.change(|state| state.commands.push_back(command));
     }
 
+    /// How many bytes nobody has received.
+    pub fn arrived(&self) -> usize {
+        self.state().arrived.len()
+    }
+
     /// `Internal::run`: events, then commands, then time.
     pub fn next(&self, is_sweeping: bool) -> Work {
         let mut state = if is_sweeping {

@@ -613,11 +613,15 @@ impl Stream {
             self.run_callbacks();
             return;
         }
-        let is_demanded = self.is_calling(READABLE) || self.is_watching(READABLE);
-        let goal = if is_demanded { Goal::Head } else { Goal::Mark };
-        let pumped = self.pump(driving.side(), goal, true);
+        let pumped = self.pump(driving.side(), self.internal_goal(), true);
         driving.side().release_memory();
         driving.leave_as(true, pumped == Pumped::Throttled);
+    }
+
+    /// `internal_goal`.
+    pub fn internal_goal(&self) -> Goal {
+        let is_demanded = self.is_calling(READABLE) || self.is_watching(READABLE);
+        if is_demanded { Goal::Head } else { Goal::Mark }
     }
 
     /// `drain_after_send_failed`: false where another thread reads.

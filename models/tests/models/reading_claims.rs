@@ -119,6 +119,31 @@ fn a_sweep_that_does_not_remember_the_counter_never_takes_over() {
     fails("stays on the list", one_caller(Bug::SweepForgetsCount, TWO_MESSAGES, b"12", 0));
 }
 
+#[test]
+fn a_turn_in_passing_that_counts_as_a_callers_keeps_the_stream_on_the_list() {
+    fails("stays on the list", one_caller(Bug::PassingCounts, TWO_MESSAGES, b"12", 0));
+}
+
+/// What a sweep finds that nobody else sees to it does not leave to the next one.
+fn swept(bug: Bug) -> impl Fn() + Send + Sync {
+    move || {
+        let stream = Stream::new(Setup { bug, sees_sweeps: true, ..Setup::default() });
+        run(&stream, MESSAGE_THEN_PING);
+        assert_eq!(stream.system().wire(), [PONG]);
+        assert_watched(&stream);
+    }
+}
+
+#[test]
+fn the_sweep_after_a_ping_answers_it_though_a_reader_was_there_before() {
+    holds(swept(Bug::None));
+}
+
+#[test]
+fn a_sweep_that_only_remembers_the_counter_leaves_a_ping_to_the_next() {
+    fails("what nobody sees to", swept(Bug::PassingForgotten));
+}
+
 /// A read and a poll at the same time; the second message stays for the poll.
 fn two_callers(bug: Bug, arrived: &'static [u8], actors: &'static [Actor]) -> impl Fn() + Send + Sync {
     move || {

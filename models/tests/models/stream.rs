@@ -48,6 +48,8 @@ pub enum Bug {
     PendingNotSaid,
     SweepKeepsLinger,
     SweepForgetsCount,
+    PassingCounts,
+    PassingForgotten,
     WaiterNotSaid,
     WokenByNobody,
     PollSleepsUnlooked,
@@ -280,6 +282,8 @@ pub struct Setup {
     pub watched: Option<u32>,
     /// Callbacks may be registered.
     pub calls_back: bool,
+    /// Whether a sweep leaves anything to the next is looked at.
+    pub sees_sweeps: bool,
 }
 
 impl Default for Setup {
@@ -300,6 +304,7 @@ impl Default for Setup {
             controls_max: 1024,
             watched: None,
             calls_back: false,
+            sees_sweeps: false,
         }
     }
 }
