@@ -71,7 +71,8 @@ impl Drop for End {
 struct Internal {
     runtime: Arc<Runtime>,
     commands: Receiver<Command>,
-    streams: HashMap<u64, Entry>,
+    /// Boxed, so that the table's free places are small.
+    streams: HashMap<u64, Box<Entry>>,
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
     list: Vec<u64>,
     next_sweep: Option<Instant>,
@@ -144,7 +145,7 @@ impl Internal {
             let patience = if self.deserting.is_empty() { LONG } else { sweep_period() };
             match self.commands.recv_timeout(patience) {
                 Ok(Command::Insert(key, driven)) => {
-                    self.streams.insert(key, Entry::new(driven));
+                    self.streams.insert(key, Box::new(Entry::new(driven)));
                     self.settle_dead(key);
                 }
                 Ok(Command::CallBack(key)) => {
@@ -250,7 +251,7 @@ impl Internal {
     fn handle_command(&mut self, poller: &Epoll, command: Command) {
         match command {
             Command::Insert(key, driven) => {
-                self.streams.insert(key, Entry::new(driven));
+                self.streams.insert(key, Box::new(Entry::new(driven)));
             }
             Command::Connect(key, destination) => self.start_connecting(key, destination),
             Command::Resolved(key) => {

@@ -35,11 +35,11 @@ pub(super) struct Control {
     pub phase: Phase,
     pub pongs: VecDeque<Pong>,
     /// Our Close, due and not framed.
-    pub close: Option<CloseRequest>,
+    pub close: Option<Box<CloseRequest>>,
     /// The connection is to fail, with a Close of that code if it can go out without waiting.
     pub failing: Option<Box<(Ending, Option<u16>)>>,
     /// The peer's Close.
-    pub peer_close: Option<(Option<u16>, String)>,
+    pub peer_close: Option<Box<(Option<u16>, String)>>,
     /// The code in the Close that was given to the system.
     pub sent_code: u16,
     /// The upgrade is refused, as its status line says, and the header has not ended.
@@ -137,7 +137,7 @@ impl Stream {
             return;
         }
         self.log(log::DEBUG, || format!("received Close {} {reason:?}", code.unwrap_or(1005)));
-        control.peer_close = Some((code, reason.to_owned()));
+        control.peer_close = Some(Box::new((code, reason.to_owned())));
         control.is_closing = true;
         self.end_writing(Status::State);
         let action = control.step(Input::CloseReceived);
@@ -145,7 +145,7 @@ impl Stream {
             Action::QueueReply => {
                 control.initiator = Initiator::Remote;
                 // RFC 6455 §5.5.1: the reply typically echoes the status code.
-                control.close = Some(CloseRequest { code, reason: String::new() });
+                control.close = Some(Box::new(CloseRequest { code, reason: String::new() }));
             }
             Action::AwaitEnd => self.await_end(&mut control),
             _ => {}
@@ -254,7 +254,7 @@ impl Stream {
                 ..Ending::new(Cause::None, "The connection was closed cleanly.")
             },
         };
-        let (code, reason) = match control.peer_close.take() {
+        let (code, reason) = match control.peer_close.take().map(|close| *close) {
             Some((code, reason)) => (code.unwrap_or(1005), reason),
             None => (1006, String::new()),
         };
@@ -385,7 +385,7 @@ impl Stream {
                 self.end_writing(Status::State);
                 control.initiator = Initiator::Local;
                 control.is_closing = true;
-                control.close = Some(request);
+                control.close = Some(Box::new(request));
                 control.deadline = after_ms(self.limits.close_timeout_ms);
                 if let Some(at) = control.deadline {
                     self.runtime.wake_at(self.key, at);

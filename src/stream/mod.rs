@@ -68,6 +68,7 @@ use opening::{Opened, Security};
 use options::Limits;
 use read_side::ReadSide;
 use read_word::ReadWord;
+use statistics::Noted;
 use std::any::Any;
 use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -136,7 +137,7 @@ pub struct Stream {
     /// Each message is logged, so none takes the short way.
     is_traced: bool,
     /// What the owner of the read word has counted, for anybody.
-    noted: Mutex<Statistics>,
+    noted: Mutex<Noted>,
     attachment: OnceLock<Box<dyn Any + Send + Sync>>,
     #[cfg(feature = "dump")]
     listed: dump::Listed,

@@ -5,7 +5,7 @@
 
 use super::Stream;
 use super::read::Patience;
-use super::read_side::ReadSide;
+use super::read_side::{ReadSide, Received};
 use super::serve::Locked;
 use super::status::Status;
 use std::sync::PoisonError;
@@ -28,6 +28,14 @@ pub struct Statistics {
     pub pings_sent: u64,
     pub pongs_received: u64,
     pub round_trip_us: u64,
+}
+
+/// What the owner of the read word has counted, for others.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    received: Received,
+    unread_messages: usize,
+    unread: usize,
 }
 
 impl Stream {
@@ -57,6 +65,11 @@ impl Stream {
         let keepalive = &control.keepalive;
         let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Statistics {
+            messages_received: noted.received.messages,
+            payload_received: noted.received.payload,
+            pings_received: noted.received.pings,
+            unread_messages: noted.unread_messages as u64,
+            unread: noted.unread as u64,
             messages_sent: sent.messages,
             payload_sent: sent.payload,
             wire_sent: sent.wire,
@@ -65,18 +78,13 @@ impl Stream {
             pings_sent: keepalive.sent,
             pongs_received: keepalive.pongs_received,
             round_trip_us: keepalive.round_trip_us,
-            ..*noted
         })
     }
 
     /// The owner of the read word is about to sleep: what it has counted is for anybody from now on.
     pub(super) fn note_statistics(&self, side: &ReadSide) {
         let Ok(mut noted) = self.noted.try_lock() else { return };
-        let (messages, bytes) = side.unread();
-        noted.messages_received = side.received.messages;
-        noted.payload_received = side.received.payload;
-        noted.pings_received = side.received.pings;
-        noted.unread_messages = messages as u64;
-        noted.unread = bytes as u64;
+        let (unread_messages, unread) = side.unread();
+        *noted = Noted { received: side.received, unread_messages, unread };
     }
 }
