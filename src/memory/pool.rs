@@ -15,17 +15,18 @@ struct Class {
 }
 
 /// Smallest first. Each class has its own share, so that a burst of one size cannot push out the others;
-/// together they keep 2 MiB, about one processor's second-level cache: what lies longer comes back cold
+/// together they keep 2 MiB at most, about one processor's second-level cache: what lies longer comes back cold
 /// and is worth no more than fresh memory, and a process keeps no more than this after a burst.
 const CLASSES: [Class; 4] = [
     // A page: streams with small messages, whose reads seldom find more.
-    Class { bytes: 4 << 10, count_max: 64 },
+    Class { bytes: 4 << 10, count_max: 63 },
     // The most plaintext one TLS record carries.
     Class { bytes: 16 << 10, count_max: 32 },
     // A fast stream: beyond this the price of the system call no longer shows in the price of a byte.
     Class { bytes: 64 << 10, count_max: 8 },
-    // Large messages. Allocators map and unmap such sizes, page faults included, unless they are kept.
-    Class { bytes: 256 << 10, count_max: 3 },
+    // Large messages, and chunks of several with their headers. Allocators map and unmap such sizes, page faults included,
+    // unless they are kept.
+    Class { bytes: 257 << 10, count_max: 3 },
 ];
 
 const PLACES: usize = 64;
@@ -134,15 +135,15 @@ mod tests {
 
     #[test]
     fn the_bound_is_two_mebibytes_over_all_classes() {
-        assert_eq!(CLASSES.iter().map(|class| class.bytes * class.count_max).sum::<usize>(), 2 << 20);
+        assert!(CLASSES.iter().map(|class| class.bytes * class.count_max).sum::<usize>() <= 2 << 20);
         assert!(CLASSES.iter().all(|class| class.count_max <= PLACES));
         assert!(CLASSES.is_sorted_by(|small, large| small.bytes < large.bytes));
     }
 
     #[test]
     fn a_taker_gets_the_smallest_class_that_holds_what_it_wants() {
-        let sizes = [0, 1, 4096, 4097, 16384, 16385, 65536, 65537, 262_144, 262_145, 1_000_000];
-        let expected = [4096, 4096, 4096, 16384, 16384, 65536, 65536, 262_144, 262_144, 262_145, 1_000_000];
+        let sizes = [0, 1, 4096, 4097, 16384, 16385, 65536, 65537, 263_168, 263_169, 1_000_000];
+        let expected = [4096, 4096, 4096, 16384, 16384, 65536, 65536, 263_168, 263_168, 263_169, 1_000_000];
         for (wanted, capacity) in sizes.into_iter().zip(expected) {
             assert_eq!(take(wanted).unwrap().capacity(), capacity, "{wanted}");
         }
@@ -173,9 +174,9 @@ mod tests {
     fn a_full_class_refuses_and_leaves_the_others_open() {
         let pool = Pool::new();
         for _ in 0..3 {
-            assert!(pool.keep(Block::allocate(256 << 10).unwrap()));
+            assert!(pool.keep(Block::allocate(257 << 10).unwrap()));
         }
-        assert!(!pool.keep(Block::allocate(256 << 10).unwrap()));
+        assert!(!pool.keep(Block::allocate(257 << 10).unwrap()));
         assert!(pool.keep(Block::allocate(4 << 10).unwrap()));
         assert_eq!(pool.counts(), [1, 0, 0, 3]);
     }
@@ -220,7 +221,7 @@ mod tests {
         };
         // Other tests use the same shelf at the same time, so a few attempts may miss.
         let returned = (0..1000).any(|_| {
-            let block = take_from(&SHELVES, 256 << 10).unwrap();
+            let block = take_from(&SHELVES, 257 << 10).unwrap();
             let address = block.address();
             let mut chunk = Chunk::adopt(block);
             chunk.append(b"abc");

@@ -21,8 +21,9 @@ pub(super) const MESSAGE_COST: usize = 64;
 const QUEUE_KEPT: usize = 64;
 /// The first receive of a stream is of this size; more where the last one was filled.
 const CHUNK_SIZE_MIN: usize = 4 * 1024;
-/// Beyond this a larger receive saves nothing.
-const CHUNK_SIZE_MAX: usize = 256 * 1024;
+/// Beyond this a larger receive saves nothing. With the kibibyte, messages whose size is a power of two fill it with their
+/// headers to the end: of the one that is cut there is little to be copied.
+const CHUNK_SIZE_MAX: usize = 257 * 1024;
 /// From so many missing bytes on, a message is received straight into its own memory.
 const DIRECT_SIZE_MIN: u64 = 16 * 1024;
 /// From so much on, the memory that a caller of `read_some` lends is received into: for less, one receive into a chunk serves
@@ -30,7 +31,10 @@ const DIRECT_SIZE_MIN: u64 = 16 * 1024;
 const LENT_SIZE_MIN: usize = 16 * 1024;
 /// Its memory grows by so much at least, so that no message up to this size is moved; pages are touched as it comes.
 const DIRECT_ROOM_MIN: usize = 1024 * 1024;
-/// What follows a message beyond every chunk is likely to be another: no more of it is received where it has to be copied.
+/// From so many bytes on, one of two messages in a chunk is cut, and what came of it has to be copied. What follows such a
+/// message is likely to be another.
+const LARGE_SIZE_MIN: usize = CHUNK_SIZE_MAX / 2;
+/// So no more of that one is received where it has to be copied.
 const BEHIND_LARGE_SIZE: usize = 16 * 1024;
 
 /// Room for what a compressed message stands for is made in steps between these, by what was received of it.
@@ -637,7 +641,7 @@ impl ReadSide {
         let (_, event) = self.decoder.decode(&partial.bytes.filled()[before..], usize::MAX);
         let decoded = match event {
             Event::Part { fin: true, .. } => {
-                if partial.bytes.len() > CHUNK_SIZE_MAX {
+                if partial.bytes.len() > LARGE_SIZE_MIN {
                     self.chunk_size = self.chunk_size.min(BEHIND_LARGE_SIZE);
                 }
                 self.finish_partial().map_or(Decoded::Starved, Decoded::Message)

@@ -10,9 +10,9 @@
 
 #include <sched.h>
 
-/* What is held beyond READ_BUFFER_SIZE: the last receive, which is of 256 KiB at most, one of TLS of 64 KiB and a record
+/* What is held beyond READ_BUFFER_SIZE: the last receive, which is of 257 KiB at most, one of TLS of 64 KiB and a record
  * of 16 KiB that was not whole; the answer to the opening handshake, TLS's included, is in the numbers as well. */
-enum { RECEIVE = (256 + 64 + 16 + 16) << 10 };
+enum { RECEIVE = (257 + 64 + 16 + 16) << 10 };
 
 /* What may be resident more: the library's pool keeps 2 MiB of used memory, what is held has copies on its way (the last
  * receive, twice a message that grows), and a new thread has its heap. Together below 4 MiB; the rest is the allocator's. */
