@@ -30,7 +30,7 @@ def plain():
     yield Row("echo 16 B", "echo", {"size": 16})
     yield Row("echo 16 B, median", "echo", {"size": 16}, "latency")
     yield Row("echo 64 KiB", "echo", {"size": 65536})
-    for name, size in (("16 B", 16), ("1 KiB", 1024), ("64 KiB", 65536), ("1 MiB", 1 << 20)):
+    for name, size in (("16 B", 16), ("1 KiB", 1024), ("64 KiB", 65536), ("256 KiB", 262144), ("1 MiB", 1 << 20)):
         yield Row(f"receive {name}", "receive", {"size": size})
     for name, size in (("16 B", 16), ("1 KiB", 1024)):
         yield Row(f"send {name}, gathered", "send", {"size": size, "gather": 1})
@@ -44,8 +44,8 @@ def plain():
 
 def looking():
     both = ("limit", "wsstream")
-    yield Row("echo 16 B, looking for 50 µs", "echo", {"size": 16, "spin": 50}, only=both)
-    yield Row("echo 16 B, looking for 50 µs, median", "echo", {"size": 16, "spin": 50}, "latency", only=both)
+    yield Row("echo 16 B, the limit looks for 50 µs", "echo", {"size": 16, "limit_spin": 50}, only=both)
+    yield Row("echo 16 B, the limit looks for 50 µs, median", "echo", {"size": 16, "limit_spin": 50}, "latency", only=both)
     ours = ("wsstream",)
     yield Row("echo 16 B, never looking", "echo", {"size": 16, "spin": 0}, only=ours)
     yield Row("echo 16 B, never looking, median", "echo", {"size": 16, "spin": 0}, "latency", only=ours)

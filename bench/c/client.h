@@ -40,6 +40,7 @@ struct bench {
   bool gather;              // messages may share a system call
   bool deflate;             // offer permessage-deflate
   uint64_t spin_us;         // how long to look before sleeping, or BENCH_DEFAULT
+  uint64_t limit_spin_us;   // the same of the hand-made limit, which else sleeps at once
   const char *ca;           // PEM file of the roots, or NULL
   bool tls;                 // wss
   char url[1024];           // whole, with the path of the work
@@ -217,6 +218,7 @@ static inline void bench_parse(int argc, char **argv, struct bench *bench) {
     else if (!strcmp(key, "rate")) bench->rate = bench_number(key, value);
     else if (!strcmp(key, "seconds")) bench->seconds = bench_number(key, value);
     else if (!strcmp(key, "spin")) bench->spin_us = bench_number(key, value);
+    else if (!strcmp(key, "limit_spin")) bench->limit_spin_us = bench_number(key, value);
     else if (!strcmp(key, "deflate")) bench->deflate = bench_flag(key, value);
     else if (!strcmp(key, "payload")) payload = value;
     else if (!strcmp(key, "ca")) bench->ca = value;

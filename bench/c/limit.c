@@ -272,7 +272,7 @@ int main(int argc, char **argv) {
   if (bench.tls) bench_unsupported("wss");
   if (bench.work == BENCH_SCALE) bench_unsupported("scale");
   if (bench.deflate) bench_unsupported("deflate");
-  socket.spin_ns = bench.spin_us == BENCH_DEFAULT ? 0 : bench.spin_us * 1000;
+  socket.spin_ns = bench.limit_spin_us * 1000;
   socket.capacity = BUFFER_SIZE + 2 * bench.size;
   socket.in = bench_allocate(socket.capacity);
   socket.out = bench_allocate(BUFFER_SIZE + HEADER_MAX + bench.size);
