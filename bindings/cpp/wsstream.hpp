@@ -1001,7 +1001,9 @@ class core final : public std::enable_shared_from_this<core> {
   }
 
   wsstream_status set_message(std::shared_ptr<message_function> function) {
-    std::shared_ptr<message_function> gone, replaced;
+    // Destroyed behind the lock: it is made after them.
+    std::shared_ptr<message_function> gone, replaced, refused;
+    const message_function* told = nullptr;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       // The one that goes may have been told of already: what comes meanwhile is its own.
@@ -1009,17 +1011,19 @@ class core final : public std::enable_shared_from_this<core> {
       replaced = std::exchange(wished_, function);
     }
     const wsstream_status status = settle(
-        messages_, [this] { return wished_ != nullptr; },
-        [this](bool set) { return wsstream_on_message(stream, set ? message_called : nullptr, this); });
+        messages_,
+        [&] {
+          told = wished_.get();
+          return told != nullptr;
+        },
+        [this](bool set) { return wsstream_on_message(stream, set ? message_called : nullptr, this); },
+        [&](bool is_own) {
+          // One that is set is replaced without a refusal: so there is none. A wish that another thread is about to tell stays.
+          const bool is_told = told != nullptr && wished_.get() == told;
+          if (is_told && (!is_own || wished_ == function)) refused = std::exchange(wished_, nullptr);
+        });
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (status != WSSTREAM_OK) {
-      // Where one was set before, setting another is never refused: so there was none.
-      if (function != nullptr && active_ == function) gone = std::exchange(active_, nullptr);
-      if (wished_ == function) wished_ = active_;
-    } else if (messages_.in_flight == 0) {
-      gone = std::exchange(active_, wished_);
-    }
-    // `gone` and `replaced` are destroyed behind the lock: it was made after them.
+    if (messages_.in_flight == 0) gone = std::exchange(active_, wished_);
     return status;
   }
 
@@ -1114,17 +1118,22 @@ class core final : public std::enable_shared_from_this<core> {
     bool overlapped = false;
   };
 
-  template <class Wish, class Tell>
-  wsstream_status settle(telling& state, Wish wish, Tell tell) {
+  // Answers what the thread's own call did. `refused(is_own)` takes back a wish in the step that has seen its refusal, so
+  // that nobody tells it again.
+  template <class Wish, class Tell, class Refused>
+  wsstream_status settle(telling& state, Wish wish, Tell tell, Refused refused) {
     std::unique_lock<std::mutex> lock(mutex_);
-    for (;;) {
+    wsstream_status own = WSSTREAM_OK;
+    for (bool is_own = true;; is_own = false) {
       if (state.in_flight++ != 0) state.overlapped = true;
       const auto wished = wish();
       lock.unlock();
       const wsstream_status status = tell(wished);
       lock.lock();
-      if (--state.in_flight != 0) return status;
-      if (!std::exchange(state.overlapped, false) && wish() == wished) return status;
+      if (status != WSSTREAM_OK) refused(is_own);
+      if (is_own) own = status;
+      if (--state.in_flight != 0) return own;
+      if (!std::exchange(state.overlapped, false) && wish() == wished) return own;
     }
   }
 
@@ -1139,7 +1148,8 @@ class core final : public std::enable_shared_from_this<core> {
         [this](std::uint32_t all) {
           if (all == 0) return wsstream_on_event(stream, WSSTREAM_CLOSED, nullptr, nullptr);
           return wsstream_on_event(stream, all, event_called, this);
-        });
+        },
+        [](bool) {});
   }
 
   // In the child of a fork a thread of the parent may have taken the lock with it: then it is not owned.

@@ -224,6 +224,38 @@ SCENARIO(callbacks_may_be_replaced_from_many_threads) {
   CHECK_EQUAL(0, of.alive());
 }
 
+SCENARIO(a_message_goes_to_a_function_or_to_a_read_whatever_was_refused_before) {
+  lives of;
+  stream s(check::url("/echo"));
+  for (int i = 0; i < 500; i++) {
+    tally messages;
+    std::atomic<int> ready{0};
+    const auto together = [&](auto act) {
+      return std::thread([&, act] {
+        ready++;
+        while (ready < 3) std::this_thread::yield();
+        act();
+      });
+    };
+    std::thread setting = together(
+        [&] { (void)s.try_on_message([&, life = counted(of)](const message&) { messages.add(); }); });
+    std::thread removing = together([&] { (void)s.try_on_message(nullptr); });
+    std::thread reading = together([&] {
+      // While it is inside, a function is refused.
+      for (int j = 0; j < 20; j++) (void)s.try_read(ws_stream::no_wait);
+    });
+    for (std::thread* each : {&setting, &removing, &reading}) each->join();
+    s.write("for somebody");
+    const auto read = s.try_read(check::soon);
+    if (!read.ok()) {
+      CHECK(read.error().code() == errc::busy);
+      messages.await(1);
+    }
+    CHECK(s.try_on_message(nullptr).ok());
+    CHECK_EQUAL(0, of.alive());
+  }
+}
+
 SCENARIO(in_a_callback_nothing_may_wait) {
   tally runs;
   stream s(check::url("/echo"));
