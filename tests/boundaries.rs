@@ -9,7 +9,7 @@ mod support;
 
 use ::wsstream::ffi::stream::wsstream;
 use ::wsstream::ffi::wait::{wsstream_fd, wsstream_on_opened};
-use calls::{cancel, connected, connected_with, statistics};
+use calls::{cancel, connected, connected_with, read_some, statistics};
 use ending::{LARGE, blocked, close_of, end_tcp, last_read, takes_close};
 use std::ffi::c_void;
 use std::sync::mpsc::{Sender, channel};
@@ -280,4 +280,56 @@ fn a_ping_is_answered_within_10_ms_though_the_event_loop_does_not_come() {
         connection.send(&frame(0x89, b"ping"));
         assert_eq!(connection.receive().expect("a pong").first, 0x8a);
     });
+}
+
+/// How many of a hundred messages a reader gets that is away for less than a sweep each time, where `end` follows them.
+fn read_by_one_that_comes_and_goes(end: &[u8]) -> usize {
+    let (stream, mut connection) = connected();
+    connection.send(&[&frame(0x82, b"message").repeat(100)[..], end].concat());
+    if end.is_empty() {
+        end_tcp(&connection);
+    }
+    let mut count = 0;
+    while stream.read(FOREVER).is_ok() {
+        count += 1;
+        std::thread::sleep(Duration::from_micros(300));
+    }
+    assert!(!stream.closed_uncleanly().clean);
+    count
+}
+
+// Rows: R07
+#[test]
+fn a_reader_that_comes_and_goes_gets_what_came_before_an_unclean_end() {
+    // Where load keeps it away for two sweeps the rest is lost, but not each time.
+    until(|| read_by_one_that_comes_and_goes(b"") == 100);
+    // A reserved bit.
+    until(|| read_by_one_that_comes_and_goes(&[0xC2, 0]) == 100);
+}
+
+#[test]
+fn beside_a_descriptor_a_message_that_is_taken_in_parts_is_held_up_to_the_mark() {
+    const MARK: i64 = 64 << 10;
+    let (stream, mut connection) = connected_with(&Options::with(option::READ_BUFFER_SIZE, MARK));
+    let mut descriptor = -1;
+    // SAFETY: the stream lives, and so does the place for the answer.
+    let status = unsafe { wsstream_fd(stream.handle(), &raw mut descriptor) };
+    assert_eq!(status, Status::Ok as i32);
+    let sending = std::thread::spawn(move || {
+        connection.send(&frame(0x82, &vec![7; LARGE]));
+        connection
+    });
+    let (mut taken, mut most) = (0, 0);
+    while taken < LARGE {
+        // It comes back within each sweep.
+        std::thread::sleep(Duration::from_micros(300));
+        match read_some(&stream, if taken < 100_000 { 1000 } else { LARGE }, 0) {
+            Ok(part) => taken += part.bytes.len(),
+            Err(status) => assert_eq!(status, Status::Again),
+        }
+        most = most.max(statistics(&stream).unread);
+    }
+    drop(sending.join());
+    // The last receive goes beyond it.
+    assert!(most <= MARK as u64 + (257 << 10), "{most} bytes");
 }

@@ -276,6 +276,11 @@ impl Decoder {
         self.compression.as_ref().is_some_and(|compression| compression.has_output)
     }
 
+    /// Whether every further call answers `Fail`.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.stage, Stage::Failed(_))
+    }
+
     /// Gives the inflater back where the next message needs no window of this one.
     pub fn release_memory(&mut self) {
         if let Some(compression) = &mut self.compression {

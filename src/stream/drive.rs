@@ -5,8 +5,8 @@ use super::pump::Pumped;
 use super::read::Driving;
 use super::read_side::ReadSide;
 use super::read_word::{
-    ARMED, CANCELLED, COUNT, DESCRIPTOR, DETACHED, DISCARD, ENDED, INTERNAL, LINGER, OWNER, THROTTLED,
-    WATCHED,
+    ARMED, CALLER, CANCELLED, COUNT, DESCRIPTOR, DETACHED, DISCARD, ENDED, INTERNAL, LINGER, OWNER,
+    THROTTLED, WATCHED,
 };
 use super::serve::Locked;
 use super::write_word::{HELD, OUTARMED};
@@ -172,10 +172,21 @@ impl Stream {
             driving.leave();
             return self.wanted_for_writing();
         }
-        let pumped = self.pump(driving.side(), self.internal_goal(), true);
+        let side = driving.side();
+        let (had_chunk, goal) = (side.has_chunk(), self.internal_goal(side));
+        side.is_in_passing = true;
+        let pumped = self.pump(side, goal, true);
+        side.is_in_passing = false;
+        if !had_chunk {
+            side.release_memory();
+        }
         if matches!(pumped, Pumped::Throttled) {
             driving.leave_as(true, true);
             return self.wanted();
+        }
+        if matches!(pumped, Pumped::Starved) && side.has_input() && !side.has_queued() {
+            // The turn has ended before the input, and no reader has anything to come back for.
+            self.runtime.take_over(self.key);
         }
         driving.leave();
         self.wanted_for_writing()
@@ -184,7 +195,7 @@ impl Stream {
     /// Before a wait that does not drive: at a sweep the stream would be taken over some milliseconds later.
     pub(super) fn hand_over(&self) {
         let word = self.read.load();
-        if word & (LINGER | OWNER) == LINGER && word & DETACHED == 0 {
+        if word & LINGER != 0 && word & OWNER != CALLER && word & DETACHED == 0 {
             self.runtime.take_over(self.key);
         }
     }

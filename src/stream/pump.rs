@@ -82,6 +82,7 @@ impl Stream {
                     frames_left = frames_left.saturating_sub(size / BYTES_PER_FRAME);
                 }
                 Ok((Received::Nothing, Decoded::Starved)) => return Pumped::Starved,
+                Ok((Received::End, _)) if side.defers_end() => return Pumped::Starved,
                 Ok((Received::End, _)) => {
                     self.see_to_end(side, None);
                     return Pumped::Ended;
@@ -91,7 +92,13 @@ impl Stream {
                         return pumped;
                     }
                 }
+                Ok((_, Decoded::Fail(_))) if side.defers_end() => return Pumped::Starved,
                 Ok((_, decoded)) => self.see_to(side, decoded),
+                Err(error) if side.defers_end() => {
+                    // The system tells each reason once.
+                    self.control().send_failed.get_or_insert_with(|| Box::new(Ending::broken(&error)));
+                    return Pumped::Starved;
+                }
                 Err(error) => {
                     self.see_to_end(side, Some(&error));
                     return Pumped::Ended;
@@ -159,6 +166,8 @@ impl Stream {
                 Decoded::Starved => return None,
                 Decoded::Full => return Some(Pumped::Throttled),
                 Decoded::Inflated => *frames_left = frames_left.saturating_sub(side.take_effort()),
+                // It fails again when it is asked again.
+                Decoded::Fail(_) if side.defers_end() => return Some(Pumped::Starved),
                 decoded => {
                     *frames_left -= 1;
                     self.see_to(side, decoded);
@@ -342,7 +351,8 @@ impl Stream {
             return;
         }
         let side = driving.side();
-        let pumped = self.pump(side, self.internal_goal(), true);
+        let goal = self.internal_goal(side);
+        let pumped = self.pump(side, goal, true);
         side.compact_queue();
         side.release_memory();
         if matches!(pumped, Pumped::Starved) && side.has_input() {
@@ -352,9 +362,9 @@ impl Stream {
         driving.leave_as(true, matches!(pumped, Pumped::Throttled));
     }
 
-    /// What the internal thread pumps for.
-    pub(super) fn internal_goal(&self) -> Goal {
-        if self.waiters.is_demanded(READABLE) { Goal::Head } else { Goal::Mark }
+    /// What the internal thread pumps for: of a message that is taken in parts nobody waits for the whole.
+    pub(super) fn internal_goal(&self, side: &ReadSide) -> Goal {
+        if self.waiters.is_demanded(READABLE) && !side.is_parted() { Goal::Head } else { Goal::Mark }
     }
 
     /// After a failed send: reads what the peer has still said. False where another thread does.

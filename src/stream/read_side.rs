@@ -157,6 +157,8 @@ pub(super) struct ReadSide {
     pub is_discarding: bool,
     /// The peer's Close or a failure was met: nothing further is decoded.
     pub is_over: bool,
+    /// The turn is one of the internal thread between a reader's calls.
+    pub is_in_passing: bool,
 }
 
 impl ReadSide {
@@ -183,6 +185,7 @@ impl ReadSide {
             effort: 0,
             has_pongs: false,
             is_discarding: false,
+            is_in_passing: false,
             is_over: false,
         }
     }
@@ -239,6 +242,11 @@ impl ReadSide {
     /// Whether something is left behind that the socket does not show; `part`: parts of messages count.
     pub fn has_left(&self, part: bool) -> bool {
         self.has_queued() || self.has_input() || (part && self.has_part())
+    }
+
+    /// Whether an end that is met now is for a later turn: what is queued would go with it (R07).
+    pub fn defers_end(&self) -> bool {
+        self.is_in_passing && self.has_queued()
     }
 
     /// Whether a message was begun to be handed out in parts.
@@ -444,7 +452,7 @@ impl ReadSide {
     /// The same without input: a compressed message may stand for more than there was room for.
     #[inline(never)]
     fn decode_output(&mut self, budget: usize) -> Decoded {
-        if !self.decoder.has_output() {
+        if !self.decoder.has_output() && !self.decoder.has_failed() {
             return Decoded::Starved;
         }
         let (_, event) = self.decoder.decode(&[], budget);
@@ -606,11 +614,7 @@ impl ReadSide {
         let received = transport.receive(chunk, room)?;
         if let Reception::Bytes { size, drained } = received {
             self.is_drained = drained;
-            if size == room {
-                self.chunk_size = (self.chunk_size * 4).min(CHUNK_SIZE_MAX);
-            } else if size < self.chunk_size / 8 {
-                self.chunk_size = (self.chunk_size / 2).max(CHUNK_SIZE_MIN);
-            }
+            self.chunk_size = adapted(self.chunk_size, size, size == room);
         } else {
             self.is_drained = true;
         }
@@ -673,6 +677,18 @@ impl ReadSide {
     }
 }
 
+/// How much to receive the next time, after `size` bytes have come of at most `asked`, or have `filled` the room there was.
+fn adapted(asked: usize, size: usize, filled: bool) -> usize {
+    if filled {
+        (asked * 4).min(CHUNK_SIZE_MAX)
+    } else if size < asked / 8 {
+        // Pages and no bytes, or the pool would have to give the next larger size for it.
+        (asked / 2 / CHUNK_SIZE_MIN * CHUNK_SIZE_MIN).max(CHUNK_SIZE_MIN)
+    } else {
+        asked
+    }
+}
+
 /// The system refused memory.
 struct NoMemory;
 
@@ -683,4 +699,26 @@ fn reserve(bytes: &mut Chunk, more: usize) -> Result<(), NoMemory> {
     }
     let capacity = (bytes.len() + more).max(bytes.len() * 2);
     if bytes.grow(capacity) { Ok(()) } else { Err(NoMemory) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receives_grow_while_they_are_filled_and_shrink_to_sizes_that_the_pool_has() {
+        let grown: Vec<usize> =
+            std::iter::successors(Some(CHUNK_SIZE_MIN), |&asked| Some(adapted(asked, asked, true)))
+                .take(5)
+                .collect();
+        assert_eq!(grown, [4 << 10, 16 << 10, 64 << 10, 256 << 10, CHUNK_SIZE_MAX]);
+        let mut asked = CHUNK_SIZE_MAX;
+        for _ in 0..8 {
+            let given = pool::take(asked).expect("there is memory").capacity();
+            assert!(given <= 2 * asked + 4096, "{given} for {asked}");
+            asked = adapted(asked, 100, false);
+        }
+        assert_eq!(asked, CHUNK_SIZE_MIN);
+        assert_eq!(adapted(16 << 10, 2 << 10, false), 16 << 10, "an eighth of it is enough");
+    }
 }

@@ -106,10 +106,11 @@ impl<'a> Locked<'a> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
+        if let Some(mut held) = self.held.take() {
             let _inside = self.stream.inside();
-            // First: nobody goes on with what the panic has left.
+            // First: nobody goes on with what the panic has left, nor sends it.
             self.stream.fail_internal();
+            held.drop_unsent();
             drop(held);
             if self.writer {
                 self.stream.write.rise();

@@ -106,7 +106,7 @@ impl Stream {
     /// `hand_over`.
     pub fn hand_over(&self) {
         let word = self.read_word();
-        if word & (LINGER | OWNER) == LINGER && word & DETACHED == 0 {
+        if word & LINGER != 0 && word & OWNER != CALLER && word & DETACHED == 0 {
             self.kernel().ask(Command::TakeOver);
         }
     }
@@ -153,10 +153,20 @@ impl Stream {
             driving.leave();
             return self.wanted_for_writing();
         }
-        let pumped = self.pump(driving.side(), self.internal_goal(), true);
+        let side = driving.side();
+        let had_chunk = side.has_chunk;
+        side.is_in_passing = true;
+        let pumped = self.pump(side, self.internal_goal(), true);
+        side.is_in_passing = false;
+        if !had_chunk {
+            side.release_memory();
+        }
         if pumped == Pumped::Throttled {
             driving.leave_as(true, true);
             return self.wanted();
+        }
+        if pumped == Pumped::Starved && !side.input.is_empty() && side.queue.is_empty() {
+            self.kernel().ask(Command::TakeOver);
         }
         driving.leave();
         self.wanted_for_writing()

@@ -61,6 +61,11 @@ impl ReadSide {
         }
     }
 
+    /// `defers_end`.
+    fn defers_end(&self) -> bool {
+        self.is_in_passing && !self.queue.is_empty()
+    }
+
     /// Whether something is left behind that the socket does not show.
     pub fn has_left(&self) -> bool {
         !self.queue.is_empty() || !self.input.is_empty()
@@ -449,6 +454,11 @@ impl Stream {
             match side.receive(self) {
                 Received::Bytes { .. } => {}
                 Received::Nothing => return Pumped::Starved,
+                Received::End if side.defers_end() => return Pumped::Starved,
+                Received::Broken if side.defers_end() => {
+                    self.control().send_failed = true;
+                    return Pumped::Starved;
+                }
                 Received::End => return self.see_to_end(side, false),
                 Received::Broken => return self.see_to_end(side, true),
             }

@@ -189,6 +189,8 @@ pub struct ReadSide {
     pub is_drained: bool,
     pub is_discarding: bool,
     pub is_over: bool,
+    /// The turn is one of the internal thread between a reader's calls.
+    pub is_in_passing: bool,
 }
 
 /// `WriteSide`.
