@@ -180,10 +180,6 @@ impl Stream {
         if !had_chunk {
             side.release_memory();
         }
-        if matches!(pumped, Pumped::Throttled) {
-            driving.leave_as(true, true);
-            return self.wanted();
-        }
         if matches!(pumped, Pumped::Starved) && side.has_input() && !side.has_queued() {
             // The turn has ended before the input, and no reader has anything to come back for.
             self.runtime.take_over(self.key);

@@ -161,10 +161,6 @@ impl Stream {
         if !had_chunk {
             side.release_memory();
         }
-        if pumped == Pumped::Throttled {
-            driving.leave_as(true, true);
-            return self.wanted();
-        }
         if pumped == Pumped::Starved && !side.input.is_empty() && side.queue.is_empty() {
             self.kernel().ask(Command::TakeOver);
         }
