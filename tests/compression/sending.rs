@@ -397,7 +397,8 @@ fn the_peers_close_goes_unanswered_inside_a_frame_that_compression_has_made_larg
         }
     }
     let share = stream.reference();
-    let (write, held_up) = held_up(move || share.write(BINARY, &noise(9, 65536), FOREVER));
+    let (write, held_up) =
+        held_up(move || share.write(BINARY, &noise(9, 65536), FOREVER)).expect("the system takes no more");
     // The socket has room again, but the writer does not know.
     connection.take_what_is_here();
     connection.send(&super::support::peer::frame(0x88, &1000_u16.to_be_bytes()));

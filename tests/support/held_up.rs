@@ -17,16 +17,20 @@ extern "C" fn hold_up(_signal: libc::c_int) {
     unsafe { libc::read(GATE.load(Ordering::Acquire), (&raw mut byte).cast(), 1) };
 }
 
-/// Makes a call on a thread of its own, which stands still once it sleeps, until what comes with it is dropped. For one
-/// test of a program.
-pub fn held_up<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> (Call<T>, UnixStream) {
+/// Makes a call on a thread of its own, which stands still once it sleeps, until what comes with it is dropped. None: it
+/// came back without a sleep. For one test of a program.
+pub fn held_up<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Option<(Call<T>, UnixStream)> {
     let (sender, thread) = channel();
     let call = Call::blocked(move || {
         // SAFETY: it always succeeds.
         sender.send(unsafe { libc::pthread_self() }).expect("it is awaited");
         call()
     });
-    assert!(!call.is_finished(), "the call has not slept");
+    if call.is_finished() {
+        return None;
+    }
     let (reader, writer) = UnixStream::pair().expect("descriptors");
     GATE.store(reader.into_raw_fd(), Ordering::Release);
     // SAFETY: the handler only reads and stores; the thread lives, for it is inside a call.
@@ -37,5 +41,5 @@ pub fn held_up<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> 
         assert_eq!(libc::pthread_kill(thread.recv().expect("a thread"), libc::SIGUSR1), 0);
     }
     until(|| IS_HELD_UP.load(Ordering::Acquire));
-    (call, writer)
+    Some((call, writer))
 }
