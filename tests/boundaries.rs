@@ -282,11 +282,11 @@ fn a_ping_is_answered_within_10_ms_though_the_event_loop_does_not_come() {
     });
 }
 
-/// How many of a hundred messages a reader gets that is away for less than a sweep each time, where the connection ends
+/// How many of forty messages a reader gets that is away for less than a sweep each time, where the connection ends
 /// behind them.
 fn read_by_one_that_comes_and_goes(mark: i64, end: fn(Connection) -> Option<Connection>) -> usize {
     let (stream, mut connection) = connected_with(&Options::with(option::READ_BUFFER_SIZE, mark));
-    connection.send(&frame(0x82, b"message").repeat(100));
+    connection.send(&frame(0x82, b"message").repeat(40));
     let connection = end(connection);
     let mut count = 0;
     while stream.read(FOREVER).is_ok() {
@@ -319,7 +319,7 @@ fn a_reader_that_comes_and_goes_gets_what_came_before_an_unclean_end() {
     for end in ends {
         for mark in [1 << 10, 1 << 18] {
             // Where load keeps it away for two sweeps the rest is lost, but not each time.
-            until(|| read_by_one_that_comes_and_goes(mark, end) == 100);
+            until(|| read_by_one_that_comes_and_goes(mark, end) == 40);
         }
     }
 }
