@@ -82,7 +82,10 @@ impl Stream {
                     frames_left = frames_left.saturating_sub(size / BYTES_PER_FRAME);
                 }
                 Ok((Received::Nothing, Decoded::Starved)) => return Pumped::Starved,
-                Ok((Received::End, _)) if side.defers_end() => return Pumped::Starved,
+                // Both are met again when they are asked for again.
+                Ok((Received::End, _) | (_, Decoded::Fail(_))) if side.defers_end() => {
+                    return Pumped::Starved;
+                }
                 Ok((Received::End, _)) => {
                     self.see_to_end(side, None);
                     return Pumped::Ended;
@@ -92,7 +95,6 @@ impl Stream {
                         return pumped;
                     }
                 }
-                Ok((_, Decoded::Fail(_))) if side.defers_end() => return Pumped::Starved,
                 Ok((_, decoded)) => self.see_to(side, decoded),
                 Err(error) if side.defers_end() => {
                     // The system tells each reason once.
